@@ -1,0 +1,3 @@
+"""ECS, the Ephemeral Container Service: one POST runs one command in a throwaway container."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,36 @@
+"""Typed look-ups in the engine's answers: a missing or mistyped field is a protocol error."""
+
+from typing import Any, TypeVar
+
+from ecs.errors import EngineProtocolError
+
+T = TypeVar("T")
+
+
+def text(answer: object, name: str) -> str:
+    """Return the string field ``name``."""
+    return _field(answer, name, str)
+
+
+def integer(answer: object, name: str) -> int:
+    """Return the integer field ``name``."""
+    return _field(answer, name, int)
+
+
+def boolean(answer: object, name: str) -> bool:
+    """Return the boolean field ``name``."""
+    return _field(answer, name, bool)
+
+
+def mapping(answer: object, name: str) -> dict[str, Any]:
+    """Return the object field ``name``; the engine writes an empty one as ``null``."""
+    if isinstance(answer, dict) and answer.get(name) is None:
+        return {}
+    return _field(answer, name, dict)
+
+
+def _field(answer: object, name: str, kind: type[T]) -> T:
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, kind):
+        raise EngineProtocolError(f"the engine's answer has no {kind.__name__} {name!r}")
+    return value

@@ -1,0 +1,174 @@
+"""Verbs about images: inspect, list, pull."""
+
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
+from ecs.docker_remote_api.credentials import RegistryCredentials
+from ecs.docker_remote_api.fields import integer, mapping, text
+from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.errors import (
+    EngineError,
+    EngineFailedError,
+    EngineNotFoundError,
+    EngineProtocolError,
+    EngineRefusedError,
+    ImageAccessDeniedError,
+    ImageNotFoundError,
+    ImagePullFailedError,
+)
+
+_MAX_LINE_BYTES = 1024 * 1024
+
+# The engine passes a registry's refusal on as status 500 with the registry client's text (20.10
+# answers 500 both to "no basic auth credentials" and to a refused connection). These are the error
+# codes of the distribution specification and the constants of that client; nothing else is read.
+_ACCESS_DENIED_MARKS = (
+    "no basic auth credentials",
+    "unauthorized:",
+    "denied:",
+    "401 Unauthorized",
+    "403 Forbidden",
+)
+_NOT_FOUND_MARKS = ("manifest unknown", "name unknown", "404 Not Found")
+
+
+@dataclass(frozen=True)
+class PullProgress:
+    """One progress line of a pull; ``layer`` is empty for lines about the whole image."""
+
+    layer: str
+    status: str
+    current_bytes: int | None
+    total_bytes: int | None
+
+
+class AsyncImageInspector:
+    """``GET /images/{name}/json``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageInspect
+    """
+
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+    async def image_id(self, reference: ImageReference) -> str:
+        """Return the id (``sha256:…``) of a local image.
+
+        Raises:
+            ImageNotFoundError: the engine has no such image.
+            EngineError: no answer, or none of the API.
+        """
+        try:
+            answer = await self._api.request("GET", f"/images/{reference}/json")
+        except EngineNotFoundError as error:
+            raise ImageNotFoundError(str(error)) from error
+        return text(answer, "Id")
+
+
+class AsyncImageLister:
+    """``GET /images/json``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageList
+    """
+
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+    async def image_ids(self) -> frozenset[str]:
+        """Return the ids of all local images.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        answer = await self._api.request("GET", "/images/json")
+        if not isinstance(answer, list):
+            raise EngineProtocolError("the engine's list of images is not a list")
+        return frozenset(text(image, "Id") for image in answer)
+
+
+class AsyncImagePuller:
+    """``POST /images/create``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageCreate
+    """
+
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+    async def pull(
+        self,
+        reference: ImageReference,
+        credentials: RegistryCredentials | None,
+        *,
+        timeout_seconds: float,
+    ) -> AsyncGenerator[PullProgress]:
+        """Pull one image and yield its progress; the image is there when the iteration ends.
+
+        The engine answers when the registry has answered, so ``timeout_seconds`` bounds the wait
+        for the registry's first word; the whole is the caller's to bound. Leaving early makes the
+        engine give the pull up.
+
+        Raises:
+            ImageNotFoundError, ImageAccessDeniedError, ImagePullFailedError: what the registry,
+                or the way to it, said.
+            EngineError: no answer from the engine, or none of the API.
+        """
+        # A digest goes where a tag would; with both, the digest decides.
+        params = {
+            "fromImage": reference.name,
+            "tag": reference.digest or reference.tag or "latest",
+        }
+        headers = {}
+        if credentials is not None:
+            headers["X-Registry-Auth"] = credentials.registry_auth_header(reference.registry)
+        try:
+            async with self._api.stream(
+                "POST",
+                "/images/create",
+                params=params,
+                headers=headers,
+                timeout_seconds=timeout_seconds,
+            ) as response:
+                pending = b""
+                async for chunk in chunks(response):
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    if len(pending) > _MAX_LINE_BYTES:
+                        raise EngineProtocolError("a pull's progress line does not end")
+                    for line in lines:
+                        if line.strip():
+                            yield _progress(line)
+                if pending.strip():
+                    yield _progress(pending)
+        except EngineNotFoundError as error:
+            raise ImageNotFoundError(str(error)) from error
+        except (EngineRefusedError, EngineFailedError) as error:
+            raise _pull_error(str(error)) from error
+
+
+def _progress(line: bytes) -> PullProgress:
+    try:
+        document = json.loads(line)
+    except ValueError as error:
+        raise EngineProtocolError("a pull's progress line is not JSON") from error
+    failure = mapping(document, "errorDetail")
+    if failure or "error" in document:
+        raise _pull_error(str(failure.get("message") or document.get("error")))
+    detail = mapping(document, "progressDetail")
+    return PullProgress(
+        layer=str(document.get("id", "")),
+        status=text(document, "status"),
+        current_bytes=integer(detail, "current") if "current" in detail else None,
+        total_bytes=integer(detail, "total") if "total" in detail else None,
+    )
+
+
+def _pull_error(
+    message: str,
+) -> EngineError | ImageNotFoundError | ImageAccessDeniedError | ImagePullFailedError:
+    if any(mark in message for mark in _NOT_FOUND_MARKS):
+        return ImageNotFoundError(message)
+    if any(mark in message for mark in _ACCESS_DENIED_MARKS):
+        return ImageAccessDeniedError(message)
+    return ImagePullFailedError(message)

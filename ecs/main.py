@@ -1,0 +1,311 @@
+"""The composition root: settings → engine → store → dispatcher → application; signals, drain."""
+
+import asyncio
+import ipaddress
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from contextlib import AsyncExitStack
+
+import structlog
+import tornado.httpserver
+import tornado.netutil
+
+import ecs
+from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
+from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineInfo
+from ecs.errors import EngineError
+from ecs.logs import configure_logging
+from ecs.request_handlers.application import make_application
+from ecs.request_handlers.base import Services
+from ecs.request_handlers.task_request import RequestRules
+from ecs.settings import Settings, SettingsError, load
+from ecs.store.private_images import PrivateImageStore
+from ecs.tasks.admission import Admission
+from ecs.tasks.container_spec import ContainerPolicy
+from ecs.tasks.dispatcher import TaskDispatcher
+from ecs.tasks.images import Images
+from ecs.tasks.model import Profile, Resources, Task
+from ecs.tasks.output import OutputLimits
+from ecs.tasks.reaper import Reaper
+from ecs.tasks.runner import AsyncEndToEndContainerRunner
+from ecs.tasks.sweep import OrphanSweep
+
+_log = structlog.get_logger()
+
+_STARTING_TASKS_PER_CPU = 2
+_RUNNING_TASKS_PER_CPU = 64
+_MEMORY_BYTES_PER_RUNNING_TASK = 64 * 1024 * 1024
+_ENGINE_RETRY_SECONDS = 1.0
+_LAST_ANSWERS_SECONDS = 5.0
+_LAST_DELETIONS_SECONDS = 15.0
+_ANY_BODY_BYTES = 2**40
+_BODY_SECONDS = 30.0
+_IDLE_CONNECTION_SECONDS = 120.0
+"""Longer than nginx keeps an idle connection to its upstream, so that nginx is the one to close."""
+_ICC_OPTION = "com.docker.network.bridge.enable_icc"
+
+
+def main() -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    try:
+        settings = load()
+        configure_logging(settings.log_level)
+        asyncio.run(_serve(settings))
+    except SettingsError as error:
+        sys.exit(f"ecservice: {error}")
+
+
+async def _serve(settings: Settings) -> None:
+    _check_exposure(settings)
+    _check_folders(settings)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        sockets = _listen(settings)
+        for listening in sockets:
+            stack.callback(listening.close)
+        store = _open_store(settings)
+        stack.callback(store.close)
+        api = await stack.enter_async_context(_engine(settings))
+        admission = Admission(
+            max_starting=settings.max_starting_tasks or _STARTING_TASKS_PER_CPU,
+            max_running=settings.max_running_tasks or _RUNNING_TASKS_PER_CPU,
+            max_queued=settings.max_queued_tasks,
+        )
+        reaper = await stack.enter_async_context(Reaper(api, admission))
+        images = await stack.enter_async_context(
+            Images(
+                api,
+                store,
+                pull_timeout_seconds=settings.pull_timeout_seconds,
+                proof_seconds=settings.private_image_proof_seconds,
+            )
+        )
+        dispatcher = await stack.enter_async_context(
+            _dispatcher(settings, api, images, admission, reaper)
+        )
+        sweep = OrphanSweep(
+            api,
+            reaper,
+            instance=settings.instance_name,
+            is_live=dispatcher.is_live,
+            interval_seconds=settings.sweep_interval_seconds,
+        )
+        services = Services(settings, api, dispatcher, _rules(settings, os.cpu_count() or 1))
+        server = _server(settings, services)
+        server.add_sockets(sockets)
+        port = sockets[0].getsockname()[1]
+        _log.info(
+            "listening",
+            address=settings.address,
+            port=port,
+            instance=settings.instance_name,
+            version=ecs.__version__,
+        )
+        async with asyncio.TaskGroup() as background:
+            watch = background.create_task(_watch_engine(services, admission, sweep))
+            await stopped.wait()
+            await dispatcher.drain()
+            await _settle(services, reaper)
+            watch.cancel()
+        server.stop()
+        await server.close_all_connections()
+        _log.info("stopped")
+
+
+def _check_exposure(settings: Settings) -> None:
+    try:
+        loopback = ipaddress.ip_address(settings.address).is_loopback
+    except ValueError:
+        loopback = settings.address == "localhost"
+    if loopback or settings.trusted_proxies:
+        return
+    if not settings.allow_unauthenticated:
+        raise SettingsError(
+            f"address = {settings.address!r} (ECS_ADDRESS) is not allowed: whoever reaches it may "
+            "run containers; name ECS_TRUSTED_PROXIES, or set ECS_ALLOW_UNAUTHENTICATED=true"
+        )
+    _log.warning("anybody who reaches this address may run containers", address=settings.address)
+
+
+def _check_folders(settings: Settings) -> None:
+    folder = settings.spool_directory
+    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(
+            f"spool_directory = {str(folder)!r} (ECS_SPOOL_DIRECTORY) is not allowed: it takes a "
+            "directory that exists and can be written to"
+        )
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    try:
+        return tornado.netutil.bind_sockets(settings.port, settings.address)
+    except OSError as error:
+        raise SettingsError(
+            f"port = {settings.port} (ECS_PORT) cannot be listened on at {settings.address}: "
+            f"{error.strerror}; choose another, or stop what uses it"
+        ) from error
+
+
+def _open_store(settings: Settings) -> PrivateImageStore:
+    folder = settings.state_directory.expanduser()
+    try:
+        return PrivateImageStore(folder / "private-images.sqlite3")
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(
+            f"state_directory = {str(folder)!r} (ECS_STATE_DIRECTORY) cannot be used: {error}"
+        ) from error
+
+
+def _engine(settings: Settings) -> DockerRemoteApi:
+    try:
+        return DockerRemoteApi(
+            EngineAddress(settings.docker_host, settings.cert_path),
+            timeout_seconds=settings.engine_timeout_seconds,
+        )
+    except ValueError as error:
+        raise SettingsError(
+            f"docker_host = {settings.docker_host!r} (DOCKER_HOST) cannot be used: {error}"
+        ) from error
+
+
+def _dispatcher(
+    settings: Settings,
+    api: DockerRemoteApi,
+    images: Images,
+    admission: Admission,
+    reaper: Reaper,
+) -> TaskDispatcher:
+    policy = ContainerPolicy(
+        instance=settings.instance_name,
+        network=settings.task_network,
+        open_files=settings.open_files,
+        strict_tmpfs_bytes=settings.strict_tmpfs_bytes,
+        strict_runtime=settings.strict_runtime,
+        stop_grace_seconds=settings.stop_grace_seconds,
+    )
+
+    def new_runner(task: Task) -> AsyncEndToEndContainerRunner:
+        return AsyncEndToEndContainerRunner(
+            task,
+            api,
+            images=images,
+            admission=admission,
+            reaper=reaper,
+            policy=policy,
+            queue_timeout_seconds=settings.queue_timeout_seconds,
+        )
+
+    return TaskDispatcher(
+        admission,
+        new_runner,
+        output_limits=OutputLimits(
+            excerpt_bytes=settings.max_output_bytes,
+            total_bytes=settings.output_limit_bytes,
+            memory_bytes=settings.spool_memory_bytes,
+            directory=settings.spool_directory,
+        ),
+        queue_timeout_seconds=settings.queue_timeout_seconds,
+        drain_timeout_seconds=settings.drain_timeout_seconds,
+    )
+
+
+def _rules(settings: Settings, engine_cpus: int) -> RequestRules:
+    max_cpus = settings.max_cpus or float(engine_cpus)
+    return RequestRules(
+        allowed_registries=settings.allowed_registries,
+        default_timeout_seconds=settings.default_timeout_seconds,
+        max_timeout_seconds=settings.max_timeout_seconds,
+        default_resources=Resources(
+            memory_bytes=settings.default_memory_bytes,
+            cpus=min(settings.default_cpus, max_cpus),
+            pids=settings.default_pids,
+        ),
+        max_resources=Resources(
+            memory_bytes=settings.max_memory_bytes, cpus=max_cpus, pids=settings.max_pids
+        ),
+        profile=Profile(settings.profile),
+    )
+
+
+def _server(settings: Settings, services: Services) -> tornado.httpserver.HTTPServer:
+    return tornado.httpserver.HTTPServer(
+        make_application(services),
+        # The handlers refuse a body that is too large, and in words.
+        max_body_size=_ANY_BODY_BYTES,
+        body_timeout=_BODY_SECONDS,
+        idle_connection_timeout=_IDLE_CONNECTION_SECONDS,
+    )
+
+
+async def _watch_engine(services: Services, admission: Admission, sweep: OrphanSweep) -> None:
+    """Meet the engine, whenever it comes, and then sweep for ever."""
+    reported = ""
+    while not services.engine_met:
+        try:
+            info = await AsyncEngineInfoReader(services.api).read()
+        except EngineError as error:
+            if str(error) != reported:
+                reported = str(error)
+                _log.error("no engine", docker_host=services.settings.docker_host, error=reported)
+            await asyncio.sleep(_ENGINE_RETRY_SECONDS)
+        else:
+            _take_engine(services, admission, info)
+    await _warn_if_tasks_reach_each_other(services)
+    await sweep.run()
+
+
+def _take_engine(services: Services, admission: Admission, info: EngineInfo) -> None:
+    settings = services.settings
+    automatic = min(
+        _RUNNING_TASKS_PER_CPU * info.cpus, info.memory_bytes // _MEMORY_BYTES_PER_RUNNING_TASK
+    )
+    admission.set_limits(
+        max_starting=settings.max_starting_tasks or _STARTING_TASKS_PER_CPU * info.cpus,
+        max_running=settings.max_running_tasks or max(1, automatic),
+    )
+    services.rules = _rules(settings, info.cpus)
+    services.engine_met = True
+    _log.info(
+        "engine met",
+        engine_version=info.server_version,
+        cpus=info.cpus,
+        memory_bytes=info.memory_bytes,
+        max_starting_tasks=admission.max_starting,
+        max_running_tasks=admission.max_running,
+    )
+    runtime = settings.strict_runtime
+    if runtime and runtime not in info.runtimes:
+        _log.error("the engine has no such runtime", strict_runtime=runtime)
+
+
+async def _warn_if_tasks_reach_each_other(services: Services) -> None:
+    network = services.settings.task_network
+    try:
+        options = await AsyncNetworkInspector(services.api).options(network)
+    except EngineError as error:
+        _log.error("the task network cannot be inspected", network=network, error=str(error))
+        return
+    if options.get(_ICC_OPTION, "true") != "false":
+        _log.warning(
+            "tasks can reach each other on this network; start the engine with --icc=false",
+            network=network,
+        )
+
+
+async def _settle(services: Services, reaper: Reaper) -> None:
+    """Let the last answers go out and the last containers be deleted, within a bound."""
+    try:
+        async with asyncio.timeout(_LAST_ANSWERS_SECONDS):
+            await services.answers.all_sent()
+    except TimeoutError:
+        _log.warning("answers cut off by the stop", answers=services.answers.count)
+    try:
+        async with asyncio.timeout(_LAST_DELETIONS_SECONDS):
+            await reaper.drained()
+    except TimeoutError:
+        _log.error("containers left to the next start", containers=reaper.pending_count)

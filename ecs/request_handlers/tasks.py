@@ -1,0 +1,106 @@
+"""``POST /v1.1/tasks``: take a task in and answer in the form the caller wants."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+
+import tornado.web
+
+from ecs.errors import (
+    RequestTooLargeError,
+    UnsupportedMediaTypeError,
+)
+from ecs.request_handlers.base import EcsRequestHandler
+from ecs.request_handlers.event_stream import send_events
+from ecs.request_handlers.negotiation import best_match
+from ecs.request_handlers.plain_text import send_stdout
+from ecs.request_handlers.representation import AnswerCutError, send_result
+from ecs.request_handlers.task_request import parse_task_request
+from ecs.tasks.model import Task
+
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's own status for it; seen in the log alone."""
+_KEY_HEADER = "X-ECS-Key"
+_REPRESENTATIONS: Mapping[str, Callable[[EcsRequestHandler, Task], Awaitable[None]]] = {
+    "application/json": send_result,
+    "text/event-stream": send_events,
+    "text/plain": send_stdout,
+}
+
+
+@tornado.web.stream_request_body
+class TasksRequestHandler(EcsRequestHandler):
+    """Runs a task."""
+
+    _task: Task | None = None
+
+    def prepare(self) -> None:
+        """Refuse a body that is said to be too large before it is read."""
+        self._body = bytearray()
+        length = self.request.headers.get("Content-Length", "0")
+        # What is no number, Tornado refuses when it begins to read the body.
+        if length.isdecimal() and int(length) > self.services.settings.max_request_bytes:
+            self.set_header("Connection", "close")
+            raise self._too_large()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep the body, up to the limit: a chunked one does not say its length beforehand."""
+        self._body += chunk
+        if len(self._body) > self.services.settings.max_request_bytes:
+            self.set_header("Connection", "close")
+            self.write_problem(self._too_large())
+
+    async def post(self) -> None:
+        """Answer 201 with the result, or 200 with a stream of events or of stdout."""
+        accept = self.request.headers.get("Accept", "")
+        send = _REPRESENTATIONS[best_match(accept, tuple(_REPRESENTATIONS))]
+        self._check_content_type()
+        request = parse_task_request(bytes(self._body), self.services.rules)
+        self._body.clear()
+        task = self.services.dispatcher.submit(
+            request, owner=self._owner(), request_id=self.request_id
+        )
+        self._task = task
+        with self.services.answers.one():
+            try:
+                await send(self, task)
+            except AnswerCutError:
+                self._cut_off()
+            finally:
+                # Nobody else can fetch this answer.
+                self.services.dispatcher.cancel(task)
+                await task.ended()
+                task.output.close()
+
+    def _cut_off(self) -> None:
+        if not self._finished:
+            self.set_status(_CLIENT_CLOSED_REQUEST, "Client Closed Request")
+            self.detach().close()
+            self.application.log_request(self)
+
+    def on_connection_close(self) -> None:
+        """Cancel the task of a client that goes away."""
+        if self._task is not None:
+            self.services.dispatcher.cancel(self._task)
+
+    def _too_large(self) -> RequestTooLargeError:
+        limit = self.services.settings.max_request_bytes
+        return RequestTooLargeError(f"the body may have {limit} bytes at most")
+
+    def _check_content_type(self) -> None:
+        content_type = self.request.headers.get("Content-Type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedMediaTypeError("send the body as Content-Type: application/json")
+
+    def _owner(self) -> str:
+        address = self.request.remote_ip or ""
+        key = self.request.headers.get(_KEY_HEADER)
+        if key and self._is_trusted(address):
+            return f"key {key}"
+        return f"address {address}"
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            ip_address = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(ip_address in network for network in self.services.settings.trusted_proxies)

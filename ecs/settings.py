@@ -1,0 +1,397 @@
+"""Every setting of the service: name, unit, default, bounds.
+
+A flag beats the environment, which beats the TOML file named by ``--config`` or ``ECS_CONFIG``.
+"""
+
+import ipaddress
+import re
+import socket
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import click
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+_MIB = 1024 * 1024
+_GIB = 1024 * _MIB
+MIN_MEMORY_BYTES = 6 * _MIB
+"""The engine takes no smaller limit."""
+_MAX_BYTES = 2**50
+_DAY_SECONDS = 86_400.0
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+# Docker's own variables keep their names, so that ECS finds the engine that `docker` finds.
+_DOCKER_VARIABLES = frozenset({"docker_host", "docker_tls_verify", "docker_cert_path"})
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text is one line that names it, its value and what is allowed."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+def _registry(value: object) -> object:
+    if not isinstance(value, str) or not _HOST_PORT.fullmatch(value):
+        raise ValueError(f"{value!r} is not host or host:port")
+    return value.lower()
+
+
+def _set_when_not_empty(value: object) -> object:
+    # As the docker command reads DOCKER_TLS_VERIFY: any value but none means yes.
+    return bool(value) if isinstance(value, str) else value
+
+
+def _none_when_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+Networks = Annotated[
+    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_split)
+]
+Registries = Annotated[
+    tuple[Annotated[str, BeforeValidator(_registry)], ...], BeforeValidator(_split)
+]
+Folder = Annotated[Path | None, BeforeValidator(_none_when_empty)]
+Seconds = Annotated[float, Ge(0.1), Le(_DAY_SECONDS)]
+Count = Annotated[int, Ge(1), Le(1_000_000)]
+AutomaticCount = Annotated[int, Ge(0), Le(100_000)]
+Bytes = Annotated[int, Ge(0), Le(_MAX_BYTES)]
+MemoryLimit = Annotated[int, Ge(MIN_MEMORY_BYTES), Le(_MAX_BYTES)]
+Cpus = Annotated[float, Ge(0.01), Le(1024)]
+
+
+class Settings(BaseModel):
+    """The service's settings, checked. ``Field.description`` is the documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    address: str = Field("127.0.0.1", description="Address to listen on.", min_length=1)
+    port: Annotated[int, Ge(0), Le(65535)] = Field(
+        8448, description="Port to listen on; 0 lets the system choose one and logs it."
+    )
+    allow_unauthenticated: bool = Field(
+        False,
+        description="Listen beyond loopback although no trusted proxy is named: whoever reaches "
+        "the port may run containers.",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="Addresses or networks, comma-separated, whose X-ECS-Key header is believed; "
+        "for others the caller's address takes the key's place.",
+    )
+    docker_host: Annotated[str, BeforeValidator(lambda value: value or _DEFAULT_DOCKER_HOST)] = (
+        Field(
+            "unix:///var/run/docker.sock",
+            description="The engine: unix:///path/to/socket or tcp://host:port.",
+        )
+    )
+    docker_tls_verify: Annotated[bool, BeforeValidator(_set_when_not_empty)] = Field(
+        False, description="Speak TLS with client certificates to a tcp:// engine."
+    )
+    docker_cert_path: Folder = Field(
+        None,
+        description="Directory of ca.pem, cert.pem and key.pem; implies TLS. With TLS and no "
+        "directory named, ~/.docker.",
+    )
+    engine_timeout_seconds: Seconds = Field(
+        60.0, description="How long the engine may take to answer one request."
+    )
+    allowed_registries: Registries = Field(
+        (),
+        description="Registries that images may come from, comma-separated host or host:port "
+        "(docker.io is Docker Hub). Empty: any public host name, no IP address, no localhost.",
+    )
+    instance: str = Field(
+        "",
+        description="Name of this service on its engine, kept over restarts: what a container of "
+        "this name left is deleted at start. Empty: host name and port.",
+        max_length=128,
+    )
+    state_directory: Path = Field(
+        Path("~/.local/state/ecs"),
+        description="Where ECS remembers which images are private; survives restarts.",
+    )
+    spool_directory: Folder = Field(
+        None,
+        description="Where output beyond spool_memory_bytes goes, in files without a name. "
+        "Empty: the system's temporary directory.",
+    )
+    max_starting_tasks: AutomaticCount = Field(
+        0,
+        description="Containers being created, started or deleted at a time. 0: 2 for each CPU "
+        "of the engine.",
+    )
+    max_running_tasks: AutomaticCount = Field(
+        0,
+        description="Tasks beyond the queue at a time. 0: 64 for each CPU of the engine, but at "
+        "most one for each 64 MiB of its memory.",
+    )
+    max_queued_tasks: Count = Field(1000, description="Tasks that may wait; more get 503.")
+    queue_timeout_seconds: Seconds = Field(60.0, description="How long a task may wait to begin.")
+    pull_timeout_seconds: Seconds = Field(
+        300.0, description="How long the pull of a task's image may take."
+    )
+    private_image_proof_seconds: Seconds = Field(
+        300.0,
+        description="How long a pull with credentials proves the right to run that image; then "
+        "the registry is asked again.",
+    )
+    default_timeout_seconds: Seconds = Field(
+        60.0, description="How long a task may run if it does not say."
+    )
+    max_timeout_seconds: Seconds = Field(3600.0, description="How long a task may ask to run.")
+    stop_grace_seconds: Seconds = Field(
+        2.0, description="Time from SIGTERM to SIGKILL when a task's time is over."
+    )
+    drain_timeout_seconds: Annotated[float, Ge(0), Le(_DAY_SECONDS)] = Field(
+        30.0, description="How long running tasks may go on after SIGTERM; then they are canceled."
+    )
+    sweep_interval_seconds: Seconds = Field(
+        15.0, description="Time between two looks for containers that nobody watches."
+    )
+    client_stall_seconds: Seconds = Field(
+        60.0, description="How long a client may read nothing before its connection is closed."
+    )
+    keep_alive_seconds: Seconds = Field(
+        15.0, description="Time between keep-alive comments in an event stream."
+    )
+    max_request_bytes: Annotated[int, Ge(1024), Le(64 * _MIB)] = Field(
+        1 * _MIB, description="Largest body of a request."
+    )
+    max_output_bytes: Annotated[int, Ge(2), Le(64 * _MIB)] = Field(
+        1 * _MIB,
+        description="Most of each stream in an answer; of a longer one the answer holds head and "
+        "tail.",
+    )
+    output_limit_bytes: Annotated[int, Ge(1024), Le(_MAX_BYTES)] = Field(
+        256 * _MIB, description="A task that writes more, both streams together, is killed."
+    )
+    spool_memory_bytes: Bytes = Field(
+        64 * 1024, description="Output of each stream held in memory before the disk is used."
+    )
+    default_memory_bytes: MemoryLimit = Field(
+        512 * _MIB, description="Memory, without swap, of a task that does not say."
+    )
+    max_memory_bytes: MemoryLimit = Field(2 * _GIB, description="Memory a task may ask for.")
+    default_cpus: Cpus = Field(1.0, description="CPUs of a task that does not say.")
+    max_cpus: Annotated[float, Ge(0), Le(1024)] = Field(
+        0.0, description="CPUs a task may ask for. 0: as many as the engine has."
+    )
+    default_pids: Count = Field(
+        128, description="Processes and threads of a task that does not say."
+    )
+    max_pids: Count = Field(1024, description="Processes and threads a task may ask for.")
+    open_files: Annotated[int, Ge(16), Le(1_048_576)] = Field(
+        4096, description="Open files of each of a task's processes."
+    )
+    profile: Literal["standard", "strict"] = Field(
+        "standard", description="Loosest hardening profile a task may have, and its default."
+    )
+    strict_tmpfs_bytes: Annotated[int, Gt(0), Le(_MAX_BYTES)] = Field(
+        64 * _MIB, description="Size of /tmp, the only writable place, in the strict profile."
+    )
+    strict_runtime: str = Field(
+        "", description="Engine runtime of the strict profile, such as runsc. Empty: the default."
+    )
+    task_network: str = Field(
+        "bridge", description="Engine network of tasks with network default.", min_length=1
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+
+    @model_validator(mode="after")
+    def _defaults_are_within_bounds(self) -> "Settings":
+        pairs: list[tuple[str, float, str, float]] = [
+            (
+                "default_timeout_seconds",
+                self.default_timeout_seconds,
+                "max_timeout_seconds",
+                self.max_timeout_seconds,
+            ),
+            (
+                "default_memory_bytes",
+                self.default_memory_bytes,
+                "max_memory_bytes",
+                self.max_memory_bytes,
+            ),
+            ("default_pids", self.default_pids, "max_pids", self.max_pids),
+        ]
+        if self.max_cpus:
+            pairs.append(("default_cpus", self.default_cpus, "max_cpus", self.max_cpus))
+        for name, value, bound_name, bound in pairs:
+            if value > bound:
+                raise ValueError(
+                    f"{name} = {value:g} is not allowed: at most {bound_name}, {bound:g}"
+                )
+        return self
+
+    @property
+    def instance_name(self) -> str:
+        """``instance``, or what stands for it."""
+        return self.instance or f"{socket.gethostname()}:{self.port}"
+
+    @property
+    def cert_path(self) -> Path | None:
+        """The directory of the TLS files, if the engine is spoken to over TLS."""
+        if self.docker_cert_path is not None:
+            return self.docker_cert_path.expanduser()
+        return Path("~/.docker").expanduser() if self.docker_tls_verify else None
+
+
+_DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+
+
+_ALLOWED_TEXTS = {
+    "trusted_proxies": "addresses or networks such as 10.0.0.0/8, separated by commas",
+    "allowed_registries": "host or host:port, separated by commas",
+    "docker_host": "unix:///path or tcp://host:port",
+    "docker_cert_path": "a directory",
+    "state_directory": "a directory",
+    "spool_directory": "a directory",
+}
+
+
+def environment_variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return name.upper() if name in _DOCKER_VARIABLES else f"ECS_{name.upper()}"
+
+
+def flag(name: str) -> str:
+    """Return the flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def unit(name: str) -> str:
+    """Return a setting's unit, which its name ends with if it has one."""
+    for suffix in ("seconds", "bytes"):
+        if name.endswith(f"_{suffix}"):
+            return suffix
+    return ""
+
+
+def default_text(name: str) -> str:
+    """Return a setting's default as one would write it."""
+    default = Settings.model_fields[name].default
+    if default is None or default == ():
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def allowed_text(name: str) -> str:
+    """Say what values a setting takes."""
+    field = Settings.model_fields[name]
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        return " or ".join(str(value) for value in get_args(annotation))
+    if annotation in (int, float):
+        return f"{'a whole number' if annotation is int else 'a number'}{_range_text(field)}"
+    if annotation is bool:
+        return "true or false"
+    return _ALLOWED_TEXTS.get(name, "text")
+
+
+def _range_text(field: FieldInfo) -> str:
+    low = high = above = None
+    for bound in field.metadata:
+        if isinstance(bound, Ge):
+            low = bound.ge
+        elif isinstance(bound, Gt):
+            above = bound.gt
+        elif isinstance(bound, Le):
+            high = bound.le
+    start = f" above {above:g}" if above is not None else f" from {_plain(low)}"
+    return f"{start} to {_plain(high)}"
+
+
+def _plain(number: Any) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
+
+
+def load(arguments: Sequence[str] | None = None) -> Settings:
+    """Return the settings from file, environment and flags.
+
+    Raises:
+        SettingsError: the first thing that is wrong, in one line.
+        SystemExit: after ``--help`` or ``--version``.
+    """
+    try:
+        values = _command().main(args=arguments, prog_name="ecservice", standalone_mode=False)
+    except click.ClickException as error:
+        raise SettingsError(" ".join(error.format_message().split())) from error
+    if not isinstance(values, dict):  # --help and --version have printed their text
+        raise SystemExit(0)
+    config = values.pop("config")
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return Settings.model_validate({**_from_file(config), **given})
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from error
+
+
+def _from_file(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"config = {path!r} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"config = {path!r} is not TOML: {error}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if not first["loc"]:
+        return str(first["msg"]).removeprefix("Value error, ")
+    name = str(first["loc"][0])
+    if name not in Settings.model_fields:
+        return f"{name} is not a setting; `ecservice --help` lists all"
+    value = first["input"] if len(first["loc"]) == 1 else str(first["input"])
+    variable, allowed = environment_variable(name), allowed_text(name)
+    return f"{name} = {value!r} ({variable}) is not allowed: it takes {allowed}"
+
+
+def _command() -> click.Command:
+    from ecs import __version__  # noqa: PLC0415
+
+    options: list[click.Parameter] = [
+        click.Option(
+            ["--config"], envvar="ECS_CONFIG", metavar="FILE", help="TOML file of settings."
+        ),
+    ]
+    for name, field in Settings.model_fields.items():
+        options.append(_option(name, field))
+    command = click.Command(
+        "ecservice",
+        params=options,
+        callback=lambda **values: values,
+        help="Run the Ephemeral Container Service. A flag beats the environment, which beats the "
+        "file.",
+        context_settings={"max_content_width": 100},
+    )
+    return click.version_option(__version__, message="%(version)s")(command)
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    described_unit = f" [{unit(name)}]" if unit(name) else ""
+    default = default_text(name) or "empty"
+    help_text = f"{field.description}{described_unit} Default: {default}."
+    return click.Option(
+        [flag(name), name],
+        envvar=environment_variable(name),
+        show_envvar=True,
+        help=help_text,
+        metavar="VALUE",
+        is_flag=False,
+        flag_value="true" if field.annotation is bool else None,
+    )

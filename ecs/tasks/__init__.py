@@ -1,0 +1,1 @@
+"""What a task is and how one is run; knows no HTTP."""

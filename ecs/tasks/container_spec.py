@@ -1,0 +1,101 @@
+"""What a task's container is created from: a pure function of task, image and policy.
+
+Never privileged, no host namespace, no bind, no device, no socket of the daemon.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecs.tasks.model import Network, Profile, Task
+
+LABEL_INSTANCE = "ecs.instance"
+LABEL_TASK = "ecs.task"
+LABEL_IMAGE = "ecs.image"
+LABEL_DEADLINE = "ecs.deadline"
+LABEL_PREFIX = "ecs."
+
+STRICT_USER = "65534:65534"
+_DROPPED_CAPABILITIES = ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT"]
+_NANO = 1_000_000_000
+_DEADLINE_MARGIN_SECONDS = 120
+"""For what a task spends outside its own run: creating, starting, stopping, collecting."""
+
+
+@dataclass(frozen=True)
+class ContainerPolicy:
+    """What the operator decides about every task's container."""
+
+    instance: str
+    network: str
+    open_files: int
+    strict_tmpfs_bytes: int
+    strict_runtime: str
+    stop_grace_seconds: float
+
+
+def container_body(task: Task, image_id: str, policy: ContainerPolicy) -> dict[str, Any]:
+    """Return the body of ``POST /containers/create`` for ``task``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
+    """
+    request = task.request
+    body: dict[str, Any] = {
+        # The id, not the name: what was authorized is what runs, whatever the tag does meanwhile.
+        "Image": image_id,
+        "Cmd": list(request.cmd),
+        "Env": [f"{name}={value}" for name, value in request.env.items()],
+        "Labels": {**request.labels, **_own_labels(task, policy)},
+        "HostConfig": _host_config(task, policy),
+    }
+    if request.entrypoint is not None:
+        body["Entrypoint"] = list(request.entrypoint)
+    if request.workdir is not None:
+        body["WorkingDir"] = request.workdir
+    if request.stdin is not None:
+        body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
+    user = STRICT_USER if request.profile is Profile.STRICT else request.user
+    if user is not None:
+        body["User"] = user
+    return body
+
+
+def _own_labels(task: Task, policy: ContainerPolicy) -> Mapping[str, str]:
+    run_seconds = task.request.timeout_seconds + policy.stop_grace_seconds
+    deadline = time.time() + run_seconds + _DEADLINE_MARGIN_SECONDS
+    return {
+        LABEL_INSTANCE: policy.instance,
+        LABEL_TASK: task.id,
+        LABEL_IMAGE: str(task.request.image),
+        LABEL_DEADLINE: str(int(deadline)),
+    }
+
+
+def _host_config(task: Task, policy: ContainerPolicy) -> dict[str, Any]:
+    request = task.request
+    resources = request.resources
+    isolated = request.network is Network.NONE or request.profile is Profile.STRICT
+    config: dict[str, Any] = {
+        "NetworkMode": "none" if isolated else policy.network,
+        "Memory": resources.memory_bytes,
+        "MemorySwap": resources.memory_bytes,
+        "NanoCpus": round(resources.cpus * _NANO),
+        "PidsLimit": resources.pids,
+        "CapDrop": _DROPPED_CAPABILITIES,
+        "SecurityOpt": ["no-new-privileges"],
+        "Ulimits": [
+            {"Name": "nofile", "Soft": policy.open_files, "Hard": policy.open_files},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+        # The attach is the only reader; a log file would cost time and fill the engine's disk.
+        "LogConfig": {"Type": "none"},
+    }
+    if request.profile is Profile.STRICT:
+        config["CapDrop"] = ["ALL"]
+        config["ReadonlyRootfs"] = True
+        size = policy.strict_tmpfs_bytes
+        config["Tmpfs"] = {"/tmp": f"rw,nosuid,nodev,size={size},mode=1777"}
+        if policy.strict_runtime:
+            config["Runtime"] = policy.strict_runtime
+    return config

@@ -1,0 +1,126 @@
+"""Takes tasks in, runs each, cancels, drains."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+
+import structlog
+
+from ecs.errors import DrainingError, EcsError
+from ecs.tasks.admission import Admission
+from ecs.tasks.model import Task, TaskRequest
+from ecs.tasks.output import OutputLimits
+from ecs.tasks.runner import AsyncEndToEndContainerRunner
+from ecs.tasks.states import Outcome
+
+_log = structlog.get_logger()
+
+RunnerFactory = Callable[[Task], AsyncEndToEndContainerRunner]
+
+
+class TaskDispatcher:
+    """Owns the tasks that have not ended. Use as an async context manager."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        new_runner: RunnerFactory,
+        *,
+        output_limits: OutputLimits,
+        queue_timeout_seconds: float,
+        drain_timeout_seconds: float,
+    ) -> None:
+        self._admission = admission
+        self._new_runner = new_runner
+        self._output_limits = output_limits
+        self._queue_timeout_seconds = queue_timeout_seconds
+        self._drain_timeout_seconds = drain_timeout_seconds
+        self._runs: dict[Task, asyncio.Task[None]] = {}
+        self._container_names: set[str] = set()
+        self._group = asyncio.TaskGroup()
+        self.draining = False
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for run in self._runs.values():
+            run.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    def submit(self, request: TaskRequest, *, owner: str, request_id: str) -> Task:
+        """Take a task in; it runs by itself from here on, whoever listens.
+
+        Raises:
+            DrainingError: the service is stopping.
+            QueueFullError: the queue is full, or longer than its deadline allows.
+        """
+        if self.draining:
+            raise DrainingError(
+                "the service is stopping; try another node, or this one again later",
+                retry_after_seconds=int(self._drain_timeout_seconds) or 1,
+            )
+        self._admission.check_room(self._queue_timeout_seconds)
+        task = Task(request, owner=owner, request_id=request_id, output_limits=self._output_limits)
+        run = self._group.create_task(self._run(task), name=task.container_name)
+        self._runs[task] = run
+        self._container_names.add(task.container_name)
+        run.add_done_callback(lambda _: self._ended(task))
+        return task
+
+    def cancel(self, task: Task) -> None:
+        """Cancel a task; one that has ended is left as it is."""
+        run = self._runs.get(task)
+        if run is not None:
+            run.cancel()
+
+    def is_live(self, container_name: str) -> bool:
+        """Tell whether ``container_name`` belongs to a task that has not ended."""
+        return container_name in self._container_names
+
+    async def drain(self) -> None:
+        """Take no more work, wait for what runs, and cancel what has not ended in time."""
+        self.draining = True
+        if self._runs:
+            _log.info(
+                "draining", tasks=len(self._runs), timeout_seconds=self._drain_timeout_seconds
+            )
+            await asyncio.wait(self._runs.values(), timeout=self._drain_timeout_seconds)
+        runs = list(self._runs.values())
+        for run in runs:
+            run.cancel()
+        if runs:
+            _log.warning("tasks canceled by the stop", tasks=len(runs))
+            await asyncio.wait(runs)
+
+    async def _run(self, task: Task) -> None:
+        structlog.contextvars.bind_contextvars(task_id=task.id, request_id=task.request_id)
+        _log.debug("task taken in", image=str(task.request.image), owner=task.owner)
+        try:
+            await self._new_runner(task).run()
+        except Exception as error:  # noqa: BLE001 - a bug must not take the other tasks along
+            _log.exception("task failed by a bug in ECS")
+            task.end(Outcome.ENGINE_ERROR, None, EcsError(f"internal error: {error!r}"))
+        finally:
+            _log_end(task)
+
+    def _ended(self, task: Task) -> None:
+        # A task cancelled before its first step never came to its runner.
+        task.end(Outcome.CANCELED, None)
+        del self._runs[task]
+        self._container_names.discard(task.container_name)
+
+
+def _log_end(task: Task) -> None:
+    if task.result is None:
+        return
+    _log.info(
+        "task ended",
+        image=str(task.request.image),
+        state=task.result.state,
+        outcome=task.result.outcome,
+        exit_code=task.result.exit_code,
+        error=str(task.result.error) if task.result.error else None,
+        **task.result.timings,
+    )

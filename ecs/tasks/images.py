@@ -1,0 +1,249 @@
+"""Images: one pull for all who ask at a time with the same right; private ones stay private.
+
+The engine runs a local image for anybody. So ECS remembers which images came in through
+credentials, and makes every other caller prove, by a pull with that caller's own credentials, that
+the registry would give the image to that caller too. A proof holds for ``proof_seconds``.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.credentials import RegistryCredentials
+from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.docker_remote_api.images import (
+    AsyncImageInspector,
+    AsyncImageLister,
+    AsyncImagePuller,
+    PullProgress,
+)
+from ecs.errors import (
+    EcsError,
+    ImageAccessDeniedError,
+    ImageNotFoundError,
+    ImagePullTimedOutError,
+)
+from ecs.store.private_images import PrivateImageStore
+
+_log = structlog.get_logger()
+_ANYBODY = ""
+_MAX_PROOFS = 10_000
+
+ProgressListener = Callable[[PullProgress], None]
+
+
+@dataclass(eq=False)
+class _SharedPull:
+    """A pull under way; its work returns the error it ended with, for each who waits to raise."""
+
+    reference: ImageReference
+    credentials: RegistryCredentials | None
+    listeners: list[ProgressListener] = field(default_factory=list)
+    work: "asyncio.Task[EcsError | None]" = field(init=False)
+
+    @property
+    def right(self) -> str:
+        return _right(self.credentials)
+
+
+class Images:
+    """The images of one engine. Use as an async context manager: it owns the pulls under way."""
+
+    def __init__(
+        self,
+        api: DockerRemoteApi,
+        store: PrivateImageStore,
+        *,
+        pull_timeout_seconds: float,
+        proof_seconds: float,
+    ) -> None:
+        self._inspector = AsyncImageInspector(api)
+        self._lister = AsyncImageLister(api)
+        self._puller = AsyncImagePuller(api)
+        self._store = store
+        self._pull_timeout_seconds = pull_timeout_seconds
+        self._proof_seconds = proof_seconds
+        self._joinable: dict[tuple[str, str], _SharedPull] = {}
+        self._under_way: set[_SharedPull] = set()
+        self._unsettled: dict[str, frozenset[str]] = {}
+        self._proofs: dict[tuple[str, str], float] = {}
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        # Pulls that an earlier run began and did not see the end of.
+        for reference, image_id_before in await self._store.unfinished_pulls():
+            self._unsettled[reference] = frozenset({image_id_before})
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        for pull in self._under_way:
+            pull.work.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    async def resolve(
+        self,
+        reference: ImageReference,
+        credentials: RegistryCredentials | None,
+        *,
+        verify: bool,
+    ) -> str:
+        """Return the id of the local image, if this caller may run it.
+
+        With ``verify``, credentials must have been proved even for an image that needs none:
+        wrong ones are then told to be wrong, whether the image is here already or not.
+
+        Raises:
+            ImageNotFoundError: the engine has no such image; pull it.
+            ImageAccessDeniedError: the image is private and this caller has not proved the right
+                to it; pull it.
+            EngineError: no answer, or none of the API.
+        """
+        await self._settle()
+        image_id = await self._inspector.image_id(reference)
+        await self._private_pulls_ended(reference)
+        if self._proved(image_id, credentials):
+            return image_id
+        if (verify and credentials is not None) or await self._store.is_private(image_id):
+            raise ImageAccessDeniedError(
+                f"{reference} may be run with credentials only that the registry has confirmed"
+            )
+        return image_id
+
+    async def pull(
+        self,
+        reference: ImageReference,
+        credentials: RegistryCredentials | None,
+        listener: ProgressListener,
+    ) -> None:
+        """Pull the image, or join a pull of it under way with the same credentials.
+
+        The pull is given up when the last who waits for it has gone.
+
+        Raises:
+            ImageError: what the registry, or the way to it, said; or no end in time.
+            EngineError: no answer, or none of the API.
+        """
+        pull = self._join(reference, credentials)
+        pull.listeners.append(listener)
+        try:
+            async with asyncio.timeout(self._pull_timeout_seconds):
+                error = await asyncio.shield(pull.work)
+        except TimeoutError as error:
+            raise ImagePullTimedOutError(
+                f"pulling {reference} did not end within {self._pull_timeout_seconds:g} seconds"
+            ) from error
+        finally:
+            pull.listeners.remove(listener)
+            if not pull.listeners and not pull.work.done():
+                self._joinable.pop((str(reference), pull.right), None)
+                pull.work.cancel()
+        if error is not None:
+            raise error
+
+    def _join(
+        self, reference: ImageReference, credentials: RegistryCredentials | None
+    ) -> _SharedPull:
+        key = str(reference), _right(credentials)
+        pull = self._joinable.get(key)
+        if pull is None:
+            pull = _SharedPull(reference, credentials)
+            self._joinable[key] = pull
+            self._under_way.add(pull)
+            pull.work = self._group.create_task(self._work(pull))
+            pull.work.add_done_callback(lambda _: self._left(pull))
+        return pull
+
+    def _left(self, pull: _SharedPull) -> None:
+        self._under_way.discard(pull)
+        key = str(pull.reference), pull.right
+        if self._joinable.get(key) is pull:
+            del self._joinable[key]
+
+    async def _work(self, pull: _SharedPull) -> EcsError | None:
+        _log.info("pull began", image=str(pull.reference))
+        try:
+            if pull.credentials is None:
+                await self._fetch(pull)
+                await self._note_public(pull.reference)
+            else:
+                await self._fetch_private(pull)
+        except EcsError as error:
+            _log.info("pull failed", image=str(pull.reference), code=error.code, error=str(error))
+            return error
+        _log.info("pull ended", image=str(pull.reference))
+        return None
+
+    async def _fetch(self, pull: _SharedPull) -> None:
+        progress_lines = self._puller.pull(
+            pull.reference, pull.credentials, timeout_seconds=self._pull_timeout_seconds
+        )
+        async with aclosing(progress_lines):
+            async for progress in progress_lines:
+                for listener in pull.listeners:
+                    listener(progress)
+
+    async def _fetch_private(self, pull: _SharedPull) -> None:
+        reference = pull.reference
+        present_before = await self._lister.image_ids()
+        await self._store.begin_pull(str(reference), await self._image_id(reference))
+        try:
+            await self._fetch(pull)
+        finally:
+            try:
+                await self._settle_one(reference, present_before)
+            except EcsError:
+                # The engine went away: settled before anybody may run an image again.
+                self._unsettled[str(reference)] = present_before
+                raise
+        self._note_proof(await self._inspector.image_id(reference), pull.right)
+
+    async def _settle_one(self, reference: ImageReference, present_before: frozenset[str]) -> None:
+        image_id = await self._image_id(reference)
+        if image_id and image_id not in present_before:
+            await self._store.add(image_id)
+        await self._store.end_pull(str(reference))
+
+    async def _settle(self) -> None:
+        for reference, present_before in list(self._unsettled.items()):
+            await self._settle_one(ImageReference.parse(reference), present_before)
+            self._unsettled.pop(reference, None)
+
+    async def _private_pulls_ended(self, reference: ImageReference) -> None:
+        works = [
+            pull.work
+            for pull in self._under_way
+            if pull.credentials is not None and pull.reference.name == reference.name
+        ]
+        if works:
+            await asyncio.wait(works)
+
+    async def _note_public(self, reference: ImageReference) -> None:
+        image_id = await self._inspector.image_id(reference)
+        if await self._store.is_private(image_id):
+            await self._store.remove(image_id)
+
+    async def _image_id(self, reference: ImageReference) -> str:
+        try:
+            return await self._inspector.image_id(reference)
+        except ImageNotFoundError:
+            return ""
+
+    def _proved(self, image_id: str, credentials: RegistryCredentials | None) -> bool:
+        return self._proofs.get((image_id, _right(credentials)), 0.0) > time.monotonic()
+
+    def _note_proof(self, image_id: str, right: str) -> None:
+        now = time.monotonic()
+        if len(self._proofs) >= _MAX_PROOFS:
+            self._proofs = {key: until for key, until in self._proofs.items() if until > now}
+        self._proofs[image_id, right] = now + self._proof_seconds
+
+
+def _right(credentials: RegistryCredentials | None) -> str:
+    return _ANYBODY if credentials is None else credentials.fingerprint()

@@ -1,0 +1,77 @@
+"""The dead man's switch: finds containers that nobody watches any more."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import AsyncContainerLister, ListedContainer
+from ecs.errors import EngineError
+from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.reaper import Reaper
+
+_log = structlog.get_logger()
+
+
+class OrphanSweep:
+    """Hands to the reaper what an earlier run left, and what outlived its deadline.
+
+    Of this instance: every container whose task is not live. Of any instance: every container
+    whose ``ecs.deadline`` has passed, so that a task dies even if the node's ECS never returns.
+    """
+
+    def __init__(
+        self,
+        api: DockerRemoteApi,
+        reaper: Reaper,
+        *,
+        instance: str,
+        is_live: Callable[[str], bool],
+        interval_seconds: float,
+    ) -> None:
+        self._lister = AsyncContainerLister(api)
+        self._reaper = reaper
+        self._instance = instance
+        self._is_live = is_live
+        self._interval_seconds = interval_seconds
+
+    async def run(self) -> None:
+        """Sweep now and then every ``interval_seconds``, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except EngineError as error:
+                _log.warning("sweep failed", error=str(error))
+            await asyncio.sleep(self._interval_seconds)
+
+    async def sweep(self) -> None:
+        """Look once.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        for container in await self._lister.with_label(LABEL_DEADLINE):
+            reason = self._reason(container)
+            if reason is not None:
+                name = next(iter(container.names), container.container_id)
+                _log.warning("orphan found", container=name, reason=reason)
+                self._reaper.remove(name)
+
+    def _reason(self, container: ListedContainer) -> str | None:
+        if any(self._reaper.is_pending(name) for name in container.names):
+            return None
+        if _deadline(container) < time.time():
+            return "its deadline has passed"
+        is_own = container.labels.get(LABEL_INSTANCE) == self._instance
+        if is_own and not any(self._is_live(name) for name in container.names):
+            return "its task is unknown"
+        return None
+
+
+def _deadline(container: ListedContainer) -> float:
+    try:
+        return float(container.labels[LABEL_DEADLINE])
+    except ValueError:
+        return float("inf")
