@@ -37,7 +37,7 @@ class PushedImage:
 
     reference: str  # host:port/name:tag
     digest: str  # sha256:..., of its manifest
-    marker: str  # what its file /marker holds
+    marker: str  # the one line of its file /marker
 
     @property
     def by_digest(self) -> str:
@@ -96,7 +96,7 @@ class Registry:
             secrets.token_hex(),
         )
         reference = f"{repository}:{tag}"
-        rootfs = with_file(busybox_rootfs(), "marker", marker.encode())
+        rootfs = with_file(busybox_rootfs(), "marker", f"{marker}\n".encode())
         import_image(engine.client, reference, rootfs, [SHELL])
         digest = ""
         for progress in engine.client.api.push(

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker
+import pytest
 import trustme
 from docker.errors import DockerException
 from docker.tls import TLSConfig
@@ -101,13 +102,16 @@ def stop_dockerd(process: subprocess.Popen[bytes], directory: Path) -> None:
         raise
 
 
-def connect(url: str, certificates: Path) -> docker.DockerClient:
+def connect(url: str, certificates: Path, environment: pytest.MonkeyPatch) -> docker.DockerClient:
     """Return a client once the engine serves: until then the socket's backlog holds its request."""
     tls = TLSConfig(
         client_cert=(str(certificates / "cert.pem"), str(certificates / "key.pem")),
         ca_cert=str(certificates / "ca.pem"),
         verify=True,
     )
+    # docker-py calls requests, where this machine's bundle would win over the client's own ca_cert.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        environment.delenv(name, raising=False)
     return docker.DockerClient(url, tls=tls, version="auto", timeout=START_TIMEOUT_SECONDS)
 
 
@@ -123,7 +127,10 @@ def running_tls_engine() -> Iterator[TlsEngine]:
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         process = start_dockerd(directory, server_certificates, listener)
     try:
-        with contextlib.closing(connect(url, certificates)) as client:
+        with (
+            pytest.MonkeyPatch.context() as environment,
+            contextlib.closing(connect(url, certificates, environment)) as client,
+        ):
             import_busybox(client)
             yield TlsEngine(url, certificates, EngineProbe(client))
     except DockerException:

@@ -14,7 +14,7 @@ import tornado.web
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.errors import AdmissionError, EcsError
-from ecs.request_handlers.problems import problem, problem_document
+from ecs.request_handlers.problems import PROBLEM_CONTENT_TYPE, problem, problem_document
 from ecs.request_handlers.task_request import RequestRules
 from ecs.settings import Settings
 from ecs.tasks.changes import ChangeSignal

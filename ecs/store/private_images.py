@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS private_images (image_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS private (subject TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unfinished_pulls (
     reference TEXT PRIMARY KEY,
     image_id_before TEXT NOT NULL
@@ -19,7 +19,10 @@ _BUSY_TIMEOUT_SECONDS = 10.0
 
 
 class PrivateImageStore:
-    """Image ids that need proof at the registry, and pulls with credentials that are under way.
+    """What needs proof at the registry, and the pulls with credentials that are under way.
+
+    Kept are image ids, since one image can have many names, and names of repositories, since what
+    is private there may be here already under another name.
 
     A pull is noted before it begins, so that a crash in its midst cannot make an image public.
     """
@@ -38,18 +41,19 @@ class PrivateImageStore:
         """Close the database."""
         self._connection.close()
 
-    async def is_private(self, image_id: str) -> bool:
-        """Tell whether ``image_id`` came in through credentials."""
-        rows = await self._execute("SELECT 1 FROM private_images WHERE image_id = ?", image_id)
-        return bool(rows)
+    async def is_private(self, image_id: str, name: str) -> bool:
+        """Tell whether the image, or the repository ``name``, came in through credentials."""
+        return bool(
+            await self._execute("SELECT 1 FROM private WHERE subject IN (?, ?)", image_id, name)
+        )
 
-    async def add(self, image_id: str) -> None:
-        """Note that ``image_id`` came in through credentials."""
-        await self._execute("INSERT OR IGNORE INTO private_images VALUES (?)", image_id)
+    async def add(self, subject: str) -> None:
+        """Note that an image id, or a repository's name, came in through credentials."""
+        await self._execute("INSERT OR IGNORE INTO private VALUES (?)", subject)
 
-    async def remove(self, image_id: str) -> None:
-        """Forget ``image_id``: the registry gives it to anybody."""
-        await self._execute("DELETE FROM private_images WHERE image_id = ?", image_id)
+    async def remove(self, image_id: str, name: str) -> None:
+        """Forget both: the registry gives them to anybody."""
+        await self._execute("DELETE FROM private WHERE subject IN (?, ?)", image_id, name)
 
     async def begin_pull(self, reference: str, image_id_before: str) -> None:
         """Note that a pull with credentials is about to begin, and what ``reference`` is now."""

@@ -52,6 +52,14 @@ class _SharedPull:
         return _right(self.credentials)
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What was local before a pull: the reference's image id (or ``""``), and all image ids."""
+
+    image_id: str
+    present: frozenset[str]
+
+
 class Images:
     """The images of one engine. Use as an async context manager: it owns the pulls under way."""
 
@@ -71,14 +79,14 @@ class Images:
         self._proof_seconds = proof_seconds
         self._joinable: dict[tuple[str, str], _SharedPull] = {}
         self._under_way: set[_SharedPull] = set()
-        self._unsettled: dict[str, frozenset[str]] = {}
+        self._unsettled: dict[str, _Before] = {}
         self._proofs: dict[tuple[str, str], float] = {}
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
         # Pulls that an earlier run began and did not see the end of.
         for reference, image_id_before in await self._store.unfinished_pulls():
-            self._unsettled[reference] = frozenset({image_id_before})
+            self._unsettled[reference] = _Before(image_id_before, frozenset({image_id_before}))
         await self._group.__aenter__()
         return self
 
@@ -110,7 +118,8 @@ class Images:
         await self._private_pulls_ended(reference)
         if self._proved(image_id, credentials):
             return image_id
-        if (verify and credentials is not None) or await self._store.is_private(image_id):
+        private = await self._store.is_private(image_id, reference.name)
+        if private or (verify and credentials is not None):
             raise ImageAccessDeniedError(
                 f"{reference} may be run with credentials only that the registry has confirmed"
             )
@@ -191,28 +200,30 @@ class Images:
 
     async def _fetch_private(self, pull: _SharedPull) -> None:
         reference = pull.reference
-        present_before = await self._lister.image_ids()
-        await self._store.begin_pull(str(reference), await self._image_id(reference))
+        before = _Before(await self._image_id(reference), await self._lister.image_ids())
+        await self._store.begin_pull(str(reference), before.image_id)
         try:
             await self._fetch(pull)
         finally:
             try:
-                await self._settle_one(reference, present_before)
+                await self._settle_one(reference, before)
             except EcsError:
                 # The engine went away: settled before anybody may run an image again.
-                self._unsettled[str(reference)] = present_before
+                self._unsettled[str(reference)] = before
                 raise
         self._note_proof(await self._inspector.image_id(reference), pull.right)
 
-    async def _settle_one(self, reference: ImageReference, present_before: frozenset[str]) -> None:
+    async def _settle_one(self, reference: ImageReference, before: "_Before") -> None:
         image_id = await self._image_id(reference)
-        if image_id and image_id not in present_before:
+        if image_id and image_id not in before.present:
             await self._store.add(image_id)
+        if image_id != before.image_id:
+            await self._store.add(reference.name)
         await self._store.end_pull(str(reference))
 
     async def _settle(self) -> None:
-        for reference, present_before in list(self._unsettled.items()):
-            await self._settle_one(ImageReference.parse(reference), present_before)
+        for reference, before in list(self._unsettled.items()):
+            await self._settle_one(ImageReference.parse(reference), before)
             self._unsettled.pop(reference, None)
 
     async def _private_pulls_ended(self, reference: ImageReference) -> None:
@@ -226,8 +237,8 @@ class Images:
 
     async def _note_public(self, reference: ImageReference) -> None:
         image_id = await self._inspector.image_id(reference)
-        if await self._store.is_private(image_id):
-            await self._store.remove(image_id)
+        if await self._store.is_private(image_id, reference.name):
+            await self._store.remove(image_id, reference.name)
 
     async def _image_id(self, reference: ImageReference) -> str:
         try:
