@@ -14,7 +14,6 @@ from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, NO_NETWORK, Bench, Secti
 from benchmarks.bodies import task_host_config
 from benchmarks.facts import facts
 from benchmarks.raw import BENCHMARK_LABEL, raw_engine
-from benchmarks.report import table
 from benchmarks.service import running_service
 
 DEFAULT_IMAGE = "busybox:latest"
@@ -104,9 +103,9 @@ def _chosen(options: argparse.Namespace) -> list[str]:
 
 
 def _show_facts(known: Section) -> None:
-    rows = [[name.replace("_", " "), str(value)] for name, value in known.items()]
-    width = max(len(value) for _, value in rows)
-    print(table("Machine", ["fact", ""], [[name, value.ljust(width)] for name, value in rows]))
+    width = max(map(len, known))
+    for name, value in known.items():
+        print(f"{name.replace('_', ' '):<{width}}  {value}")
 
 
 def _write(path: Path, results: Section) -> None:

@@ -155,12 +155,15 @@ async def _start(
     directory: Path, log: Path, instance: str, port: int, settings: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ECS_")}
+    state, spool = directory / "state", directory / "spool"
+    for folder in (state, spool):
+        folder.mkdir()
     environment = {
         **inherited,
         "ECS_PORT": str(port),
         "ECS_INSTANCE": instance,
-        "ECS_STATE_DIRECTORY": str(directory / "state"),
-        "ECS_SPOOL_DIRECTORY": str(directory / "spool"),
+        "ECS_STATE_DIRECTORY": str(state),
+        "ECS_SPOOL_DIRECTORY": str(spool),
         **settings,
     }
     command = Path(sys.executable).with_name("ecservice")

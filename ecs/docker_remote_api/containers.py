@@ -1,5 +1,6 @@
 """Verbs about containers: create, attach, start, wait, kill, inspect, logs, list, delete."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
 from ecs.docker_remote_api.fields import boolean, integer, mapping, text
@@ -84,25 +86,34 @@ class AsyncContainerAttacher(_ContainerVerb):
         async with self._api.stream(
             "POST", f"/containers/{container}/attach", params=params, headers=headers
         ) as response:
-            if response.connection is None or response.connection.transport is None:
-                raise EngineUnreachableError("the engine closed the attach of stdin at once")
-            yield ContainerInput(response.connection.transport)
+            if response.connection is None:
+                raise EngineProtocolError("the engine did not open the attach of stdin")
+            stdin = ContainerInput(response.connection)
+            try:
+                yield stdin
+            finally:
+                stdin.abort()
 
 
 class ContainerInput:
     """The writing end of a task's stdin."""
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def send_all(self, data: bytes) -> None:
-        """Hand over everything and then the end of file; what the task never reads is dropped."""
-        self._transport.write(data)
-        self._transport.close()
+        """Hand over everything and then the end of file, without waiting for it to be read."""
+        transport = self._connection.transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.write(data)
+            transport.close()
 
     def abort(self) -> None:
         """Drop what was not yet read."""
-        self._transport.abort()
+        # None once the connection is gone: asyncio's own transport cannot be aborted then.
+        transport = self._connection.transport
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
 
 
 class AsyncContainerStarter(_ContainerVerb):

@@ -182,10 +182,7 @@ class AsyncEndToEndContainerRunner:
             return
         async with self._attacher.input(container) as stdin:
             stdin.send_all(data)
-            try:
-                yield
-            finally:
-                stdin.abort()
+            yield
 
     async def _start(self, container: str) -> _Ending | None:
         try:
