@@ -41,7 +41,7 @@ class WrkError(Exception):
 
 async def measure(bench: Bench) -> Section:
     """Let wrk ask both servers in turn."""
-    print(f"\n== noop ==\n{__doc__}")
+    print(f"\n== noop ==\n{__doc__.strip()}")
     async with _bare_server() as port:
         ports = {ECS: bench.service.port, BARE: port}
         rates: dict[str, list[float]] = {name: [] for name in ports}

@@ -7,10 +7,10 @@ import asyncio
 import json
 import os
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -27,6 +27,7 @@ STDOUT_STREAM = 1
 STDERR_STREAM = 2
 
 JsonObject = dict[str, Any]
+Collected = TypeVar("Collected")
 
 
 class WrongAnswerError(Exception):
@@ -45,6 +46,40 @@ class Answer:
         """Raise WrongAnswerError unless the command succeeded and wrote exactly this."""
         if self != Answer(0, stdout, b""):
             raise WrongAnswerError(f"expected {stdout!r} and exit code 0, got {self!r}")
+
+
+class StdoutCounter:
+    """Counts the bytes of stdout in a multiplexed stream that is too long to be kept."""
+
+    def __init__(self) -> None:
+        """Begin with nothing counted."""
+        self.size_bytes = 0
+        self._header = b""
+        self._stream = STDOUT_STREAM
+        self._left = 0
+
+    async def count(self, stream: aiohttp.StreamReader) -> int:
+        """Read a stream to its end; return how many bytes of it were stdout's."""
+        async for chunk in stream.iter_any():
+            self._take(memoryview(chunk))
+        if self._left or self._header:
+            raise WrongAnswerError("the stream ends within a frame")
+        return self.size_bytes
+
+    def _take(self, chunk: memoryview) -> None:
+        while chunk:
+            if not self._left:
+                missing = FRAME_HEADER.size - len(self._header)
+                self._header += bytes(chunk[:missing])
+                chunk = chunk[missing:]
+                if len(self._header) < FRAME_HEADER.size:
+                    return
+                self._stream, self._left = FRAME_HEADER.unpack(self._header)
+                self._header = b""
+            taken = min(self._left, len(chunk))
+            self._left -= taken
+            self.size_bytes += taken if self._stream == STDOUT_STREAM else 0
+            chunk = chunk[taken:]
 
 
 def split_frames(body: bytes) -> tuple[bytes, bytes]:
@@ -71,25 +106,31 @@ class RawEngine:
 
     async def run(self, body: JsonObject) -> tuple[str, Answer]:
         """Run one container to its complete answer; return its id for `delete`, and the answer."""
-        container_id, stream, exit_code = await self.run_undecoded(body)
+        container_id, stream, exit_code = await self.run_with(body, aiohttp.StreamReader.read)
         return container_id, Answer(exit_code, *split_frames(stream))
 
-    async def run_undecoded(self, body: JsonObject) -> tuple[str, bytes, int]:
-        """Create, attach, wait, start, collect: container id, multiplexed stream, exit code."""
+    async def run_with(
+        self, body: JsonObject, collect: Callable[[aiohttp.StreamReader], Awaitable[Collected]]
+    ) -> tuple[str, Collected, int]:
+        """Create, attach, wait, start, collect: container id, what was collected, exit code."""
         async with asyncio.timeout(CONTAINER_LIMIT_SECONDS):
             container_id = await self._create(body)
             try:
-                stream, exit_code = await self._start_and_collect(container_id)
+                collected, exit_code = await self._start_and_collect(container_id, collect)
             except BaseException:
                 await asyncio.shield(self.delete(container_id))
                 raise
-            return container_id, stream, exit_code
+            return container_id, collected, exit_code
 
     async def _create(self, body: JsonObject) -> str:
         async with self._session.post("containers/create", json=body) as response:
             return str((await response.json())["Id"])
 
-    async def _start_and_collect(self, container_id: str) -> tuple[bytes, int]:
+    async def _start_and_collect(
+        self,
+        container_id: str,
+        collect: Callable[[aiohttp.StreamReader], Awaitable[Collected]],
+    ) -> tuple[Collected, int]:
         path = f"containers/{container_id}"
         output = {"stream": "1", "stdout": "1", "stderr": "1"}
         next_exit = {"condition": "next-exit"}
@@ -100,9 +141,9 @@ class RawEngine:
         ):
             async with self._session.post(f"{path}/start"):
                 pass
-            stream = await attached.read()
+            collected = await collect(attached.content)
             ended = json.loads(await waiting.read())
-            return stream, int(ended["StatusCode"])
+            return collected, int(ended["StatusCode"])
 
     async def delete(self, container_id: str) -> None:
         """Remove a container, running or not, with its volumes."""

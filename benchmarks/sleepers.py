@@ -50,7 +50,7 @@ class Watch:
 
 async def measure(bench: Bench) -> Section:
     """Send the sleepers, watch, wait for all of them."""
-    print(f"\n== sleepers ==\n{__doc__}")
+    print(f"\n== sleepers ==\n{__doc__.strip()}")
     count = bench.sized(SLEEPERS, QUICK_SLEEPERS)
     sleep_seconds = bench.sized(SLEEP_SECONDS, QUICK_SLEEP_SECONDS)
     before_bytes = bench.service.resident_bytes()

@@ -116,7 +116,7 @@ async def run_crowd(run_task: RunTask, tasks: int, clients: int) -> Crowd:
 
 async def measure(bench: Bench) -> Section:
     """Measure the curve over client counts, then the big batch, on every network."""
-    print(f"\n== throughput ==\n{__doc__}")
+    print(f"\n== throughput ==\n{__doc__.strip()}")
     return {network: await _measure_on(bench, network) for network in bench.networks}
 
 

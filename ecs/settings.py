@@ -133,7 +133,9 @@ class Settings(BaseModel):
         description="Tasks beyond the queue at a time. 0: 64 for each CPU of the engine, but at "
         "most one for each 64 MiB of its memory.",
     )
-    max_queued_tasks: Count = Field(1000, description="Tasks that may wait; more get 503.")
+    max_queued_tasks: Count = Field(
+        1000, description="Tasks that may wait beside max_running_tasks; more get 503."
+    )
     queue_timeout_seconds: Seconds = Field(60.0, description="How long a task may wait to begin.")
     pull_timeout_seconds: Seconds = Field(
         300.0, description="How long the pull of a task's image may take."

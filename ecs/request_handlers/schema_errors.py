@@ -23,12 +23,13 @@ _TYPE_NAMES = {
 
 def field_errors(validator: Draft202012Validator, document: object) -> tuple[FieldError, ...]:
     """Return every bad field of ``document``, up to a bound, in the schema's order."""
-    errors: list[FieldError] = []
+    # A dict for its order without duplicates: the library tells each missing field on its own.
+    errors: dict[FieldError, None] = {}
     for error in validator.iter_errors(document):
-        errors.extend(_field_errors(error))
+        errors.update(dict.fromkeys(_field_errors(error)))
         if len(errors) >= _MAX_ERRORS:
             break
-    return tuple(errors[:_MAX_ERRORS])
+    return tuple(errors)[:_MAX_ERRORS]
 
 
 def pointer(path: Sequence[str | int]) -> str:

@@ -56,17 +56,19 @@ class Admission:
             return _UNKNOWN_RETRY_AFTER_SECONDS
         return max(1, min(math.ceil(predicted), _MAX_RETRY_AFTER_SECONDS))
 
-    def check_room(self, timeout_seconds: float) -> None:
+    def check_room(self, tasks: int, timeout_seconds: float) -> None:
         """Refuse a task that would find the queue full, or wait longer than it may.
+
+        ``tasks`` is the number of those that have not ended, running and waiting.
 
         Raises:
             QueueFullError: with the seconds after which to try again.
         """
-        waiting = self.queue_length
-        if waiting >= self._max_queued:
+        if tasks >= self.max_running + self._max_queued:
             raise QueueFullError(
-                f"{waiting} tasks are waiting, as many as may", self.retry_after_seconds()
+                f"{tasks} tasks are running or waiting, as many as may", self.retry_after_seconds()
             )
+        waiting = self.queue_length
         predicted = self._predicted_wait_seconds()
         if predicted is not None and predicted > timeout_seconds:
             raise QueueFullError(

@@ -61,7 +61,7 @@ class TaskDispatcher:
                 "the service is stopping; try another node, or this one again later",
                 retry_after_seconds=int(self._drain_timeout_seconds) or 1,
             )
-        self._admission.check_room(self._queue_timeout_seconds)
+        self._admission.check_room(len(self._runs), self._queue_timeout_seconds)
         task = Task(request, owner=owner, request_id=request_id, output_limits=self._output_limits)
         run = self._group.create_task(self._run(task), name=task.container_name)
         self._runs[task] = run

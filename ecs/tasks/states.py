@@ -29,6 +29,7 @@ class Outcome(enum.StrEnum):
     CANCELED = "canceled"
     NOT_FOUND = "not_found"
     NOT_EXECUTABLE = "not_executable"
+    QUEUE_TIMED_OUT = "queue_timed_out"
     IMAGE_NOT_FOUND = "image_not_found"
     IMAGE_ACCESS_DENIED = "image_access_denied"
     IMAGE_PULL_FAILED = "image_pull_failed"

@@ -1,0 +1,57 @@
+"""Objects with every field filled in, so that a test names only those that it is about."""
+
+from typing import Any
+
+from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.request_handlers.task_request import RequestRules
+from ecs.tasks.container_spec import ContainerPolicy
+from ecs.tasks.model import Profile, Resources, Task, TaskRequest
+from ecs.tasks.output import OutputLimits
+
+MIB = 1024 * 1024
+RESOURCES = Resources(memory_bytes=64 * MIB, cpus=0.5, pids=32)
+OUTPUT_LIMITS = OutputLimits(
+    excerpt_bytes=1024, total_bytes=1024 * 1024, memory_bytes=256, directory=None
+)
+
+
+def task_request(**fields: Any) -> TaskRequest:
+    """A request for `busybox:latest`."""
+    defaults: dict[str, Any] = {
+        "image": ImageReference.parse("busybox:latest"),
+        "cmd": ("echo", "hello"),
+        "timeout_seconds": 60.0,
+        "resources": RESOURCES,
+    }
+    return TaskRequest(**defaults | fields)
+
+
+def task(limits: OutputLimits = OUTPUT_LIMITS, **fields: Any) -> Task:
+    """A task in the queue; `fields` are its request's."""
+    return Task(task_request(**fields), owner="somebody", request_id="r1", output_limits=limits)
+
+
+def request_rules(**fields: Any) -> RequestRules:
+    """An operator's rules that no default value comes near."""
+    defaults: dict[str, Any] = {
+        "allowed_registries": (),
+        "default_timeout_seconds": 60.0,
+        "max_timeout_seconds": 3600.0,
+        "default_resources": RESOURCES,
+        "max_resources": Resources(memory_bytes=2048 * MIB, cpus=4.0, pids=1024),
+        "profile": Profile.STANDARD,
+    }
+    return RequestRules(**defaults | fields)
+
+
+def container_policy(**fields: Any) -> ContainerPolicy:
+    """An operator's policy."""
+    defaults: dict[str, Any] = {
+        "instance": "here:8448",
+        "network": "bridge",
+        "open_files": 4096,
+        "strict_tmpfs_bytes": 64 * MIB,
+        "strict_runtime": "",
+        "stop_grace_seconds": 2.0,
+    }
+    return ContainerPolicy(**defaults | fields)
