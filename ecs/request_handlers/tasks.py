@@ -19,6 +19,9 @@ from ecs.tasks.model import Task
 
 _CLIENT_CLOSED_REQUEST = 499
 """nginx's own status for it; seen in the log alone."""
+_DISCARDED_BYTES = 128 * 1024 * 1024
+"""A body that is too large is read up to here and thrown away: a client whose connection is closed
+while it still writes sees a reset instead of the answer."""
 _KEY_HEADER = "X-ECS-Key"
 _REPRESENTATIONS: Mapping[str, Callable[[EcsRequestHandler, Task], Awaitable[None]]] = {
     "application/json": send_result,
@@ -34,23 +37,30 @@ class TasksRequestHandler(EcsRequestHandler):
     _task: Task | None = None
 
     def prepare(self) -> None:
-        """Refuse a body that is said to be too large before it is read."""
+        """Refuse a body that is said to be too large before it is sent."""
         self._body = bytearray()
+        self._received_bytes = 0
         length = self.request.headers.get("Content-Length", "0")
         # What is no number, Tornado refuses when it begins to read the body.
-        if length.isdecimal() and int(length) > self.services.settings.max_request_bytes:
+        said_bytes = int(length[:20]) if length.isdecimal() else 0
+        waits_for_leave = "Expect" in self.request.headers
+        if said_bytes > (self._limit_bytes if waits_for_leave else _DISCARDED_BYTES):
             self.set_header("Connection", "close")
             raise self._too_large()
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep the body, up to the limit: a chunked one does not say its length beforehand."""
-        self._body += chunk
-        if len(self._body) > self.services.settings.max_request_bytes:
+        """Keep the body, up to the limit; a chunked one does not say its length beforehand."""
+        self._received_bytes += len(chunk)
+        if self._received_bytes <= self._limit_bytes:
+            self._body += chunk
+        elif self._received_bytes > _DISCARDED_BYTES and not self._finished:
             self.set_header("Connection", "close")
             self.write_problem(self._too_large())
 
     async def post(self) -> None:
         """Answer 201 with the result, or 200 with a stream of events or of stdout."""
+        if self._received_bytes > self._limit_bytes:
+            raise self._too_large()
         accept = self.request.headers.get("Accept", "")
         send = _REPRESENTATIONS[best_match(accept, tuple(_REPRESENTATIONS))]
         self._check_content_type()
@@ -82,9 +92,12 @@ class TasksRequestHandler(EcsRequestHandler):
         if self._task is not None:
             self.services.dispatcher.cancel(self._task)
 
+    @property
+    def _limit_bytes(self) -> int:
+        return self.services.settings.max_request_bytes
+
     def _too_large(self) -> RequestTooLargeError:
-        limit = self.services.settings.max_request_bytes
-        return RequestTooLargeError(f"the body may have {limit} bytes at most")
+        return RequestTooLargeError(f"the body may have {self._limit_bytes} bytes at most")
 
     def _check_content_type(self) -> None:
         content_type = self.request.headers.get("Content-Type", "")
