@@ -1,0 +1,71 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ecs.docker_remote_api.fields import boolean, integer, mapping, text
+from ecs.errors import EngineProtocolError
+
+GOOD: list[tuple[Callable[[object, str], Any], Any]] = [
+    (text, "x"),
+    (text, ""),
+    (integer, 0),
+    (integer, -1),
+    (boolean, False),
+    (mapping, {"a": 1}),
+    (mapping, {}),
+]
+BAD: list[tuple[Callable[[object, str], Any], Any]] = [
+    (text, 1),
+    (text, None),
+    (text, ["x"]),
+    (integer, "1"),
+    (integer, 1.0),
+    (integer, None),
+    (boolean, 0),
+    (boolean, "true"),
+    (boolean, None),
+    (mapping, []),
+    (mapping, "x"),
+]
+
+
+@pytest.mark.parametrize(("look_up", "value"), GOOD)
+def test_a_field_of_the_right_type_is_returned(
+    look_up: Callable[[object, str], Any], value: Any
+) -> None:
+    assert look_up({"Name": value}, "Name") == value
+
+
+@pytest.mark.parametrize(("look_up", "value"), BAD)
+def test_a_field_of_another_type_is_a_protocol_error_that_names_it(
+    look_up: Callable[[object, str], Any], value: Any
+) -> None:
+    with pytest.raises(EngineProtocolError, match="'Name'"):
+        look_up({"Name": value}, "Name")
+
+
+@pytest.mark.parametrize("look_up", [text, integer, boolean])
+def test_a_missing_field_is_a_protocol_error(look_up: Callable[[object, str], Any]) -> None:
+    with pytest.raises(EngineProtocolError, match="'Name'"):
+        look_up({}, "Name")
+
+
+@pytest.mark.parametrize("answer", [None, [], "x", 1])
+@pytest.mark.parametrize("look_up", [text, integer, boolean, mapping])
+def test_an_answer_that_is_no_object_is_a_protocol_error(
+    look_up: Callable[[object, str], Any], answer: object
+) -> None:
+    with pytest.raises(EngineProtocolError):
+        look_up(answer, "Name")
+
+
+@pytest.mark.parametrize("answer", [{"Name": None}, {}])
+def test_an_empty_object_may_come_as_null_or_not_at_all(answer: dict[str, object]) -> None:
+    assert mapping(answer, "Name") == {}
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: to Python a boolean is a whole number")
+def test_a_boolean_is_no_whole_number() -> None:
+    with pytest.raises(EngineProtocolError):
+        integer({"StatusCode": True}, "StatusCode")
