@@ -21,7 +21,7 @@ from ecs.logs import configure_logging
 from ecs.request_handlers.application import make_application
 from ecs.request_handlers.base import Services
 from ecs.request_handlers.task_request import RequestRules
-from ecs.settings import Settings, SettingsError, load
+from ecs.settings import Settings, SettingsError, load, unknown_variables
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
@@ -61,6 +61,8 @@ def main() -> None:
 async def _serve(settings: Settings) -> None:
     _check_exposure(settings)
     _check_folders(settings)
+    for name in unknown_variables():
+        _log.warning("this variable is no setting; ecservice --help lists all", variable=name)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

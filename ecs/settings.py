@@ -4,6 +4,7 @@ A flag beats the environment, which beats the TOML file named by ``--config`` or
 """
 
 import ipaddress
+import os
 import re
 import socket
 import tomllib
@@ -22,6 +23,7 @@ MIN_MEMORY_BYTES = 6 * _MIB
 """The engine takes no smaller limit."""
 _MAX_BYTES = 2**50
 _DAY_SECONDS = 86_400.0
+_CONFIG_VARIABLE = "ECS_CONFIG"
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 # Docker's own variables keep their names, so that ECS finds the engine that `docker` finds.
 _DOCKER_VARIABLES = frozenset({"docker_host", "docker_tls_verify", "docker_cert_path"})
@@ -266,6 +268,12 @@ def environment_variable(name: str) -> str:
     return name.upper() if name in _DOCKER_VARIABLES else f"ECS_{name.upper()}"
 
 
+def unknown_variables() -> list[str]:
+    """Return the ``ECS_`` variables of the environment that are none of the service's."""
+    known = {environment_variable(name) for name in Settings.model_fields} | {_CONFIG_VARIABLE}
+    return sorted(name for name in os.environ if name.startswith("ECS_") and name not in known)
+
+
 def flag(name: str) -> str:
     """Return the flag of a setting."""
     return "--" + name.replace("_", "-")
@@ -368,7 +376,7 @@ def _command() -> click.Command:
 
     options: list[click.Parameter] = [
         click.Option(
-            ["--config"], envvar="ECS_CONFIG", metavar="FILE", help="TOML file of settings."
+            ["--config"], envvar=_CONFIG_VARIABLE, metavar="FILE", help="TOML file of settings."
         ),
     ]
     for name, field in Settings.model_fields.items():
