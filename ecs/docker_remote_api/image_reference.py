@@ -25,7 +25,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class ImageReference:
-    """``registry/repository`` with a tag, a digest, or both.
+    """``registry/repository`` with a tag or a digest; of both, the digest counts.
 
     ``str()`` is the canonical form (``docker.io/library/busybox:latest``), which the engine can
     never mistake for an image id.
@@ -66,7 +66,8 @@ class ImageReference:
             raise ValueError(
                 f"the image name must not be longer than {_MAX_NAME_LENGTH} characters"
             )
-        return cls(registry, repository, tag, digest or None)
+        # The engine looks a reference that has both up by its digest alone.
+        return cls(registry, repository, None if digest else tag, digest or None)
 
     @property
     def name(self) -> str:

@@ -44,6 +44,14 @@ class PullProgress:
     total_bytes: int | None
 
 
+@dataclass(frozen=True)
+class LocalImage:
+    """An image the engine has: its id (``sha256:…``) and the paths its VOLUMEs name."""
+
+    image_id: str
+    volumes: frozenset[str]
+
+
 class AsyncImageInspector:
     """``GET /images/{name}/json``.
 
@@ -53,8 +61,8 @@ class AsyncImageInspector:
     def __init__(self, api: DockerRemoteApi) -> None:
         self._api = api
 
-    async def image_id(self, reference: ImageReference) -> str:
-        """Return the id (``sha256:…``) of a local image.
+    async def image(self, reference: ImageReference) -> LocalImage:
+        """Return a local image.
 
         Raises:
             ImageNotFoundError: the engine has no such image.
@@ -64,7 +72,8 @@ class AsyncImageInspector:
             answer = await self._api.request("GET", f"/images/{reference}/json")
         except EngineNotFoundError as error:
             raise ImageNotFoundError(str(error)) from error
-        return text(answer, "Id")
+        volumes = mapping(mapping(answer, "Config"), "Volumes")
+        return LocalImage(text(answer, "Id"), frozenset(volumes))
 
 
 class AsyncImageLister:
@@ -115,10 +124,10 @@ class AsyncImagePuller:
                 or the way to it, said.
             EngineError: no answer from the engine, or none of the API.
         """
-        # A digest goes where a tag would; with both, the digest decides.
+        # A digest goes where a tag would.
         params = {
             "fromImage": reference.name,
-            "tag": reference.digest or reference.tag or "latest",
+            "tag": reference.digest or reference.tag or "",
         }
         headers = {}
         if credentials is not None:

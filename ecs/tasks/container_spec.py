@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecs.docker_remote_api.images import LocalImage
 from ecs.tasks.model import Network, Profile, Task
 
 LABEL_INSTANCE = "ecs.instance"
@@ -35,7 +36,7 @@ class ContainerPolicy:
     stop_grace_seconds: float
 
 
-def container_body(task: Task, image_id: str, policy: ContainerPolicy) -> dict[str, Any]:
+def container_body(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict[str, Any]:
     """Return the body of ``POST /containers/create`` for ``task``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
@@ -43,11 +44,13 @@ def container_body(task: Task, image_id: str, policy: ContainerPolicy) -> dict[s
     request = task.request
     body: dict[str, Any] = {
         # The id, not the name: what was authorized is what runs, whatever the tag does meanwhile.
-        "Image": image_id,
+        "Image": image.image_id,
         "Cmd": list(request.cmd),
         "Env": [f"{name}={value}" for name, value in request.env.items()],
         "Labels": {**request.labels, **_own_labels(task, policy)},
-        "HostConfig": _host_config(task, policy),
+        "HostConfig": _host_config(task, image, policy),
+        # A task does not live long enough to be asked how it is.
+        "Healthcheck": {"Test": ["NONE"]},
     }
     if request.entrypoint is not None:
         body["Entrypoint"] = list(request.entrypoint)
@@ -72,7 +75,7 @@ def _own_labels(task: Task, policy: ContainerPolicy) -> Mapping[str, str]:
     }
 
 
-def _host_config(task: Task, policy: ContainerPolicy) -> dict[str, Any]:
+def _host_config(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict[str, Any]:
     request = task.request
     resources = request.resources
     isolated = request.network is Network.NONE or request.profile is Profile.STRICT
@@ -94,8 +97,9 @@ def _host_config(task: Task, policy: ContainerPolicy) -> dict[str, Any]:
     if request.profile is Profile.STRICT:
         config["CapDrop"] = ["ALL"]
         config["ReadonlyRootfs"] = True
-        size = policy.strict_tmpfs_bytes
-        config["Tmpfs"] = {"/tmp": f"rw,nosuid,nodev,size={size},mode=1777"}
+        # In place of the image's volumes too, which would be writable without a bound.
+        options = f"rw,nosuid,nodev,size={policy.strict_tmpfs_bytes},mode=1777"
+        config["Tmpfs"] = dict.fromkeys(["/tmp", *sorted(image.volumes)], options)
         if policy.strict_runtime:
             config["Runtime"] = policy.strict_runtime
     return config

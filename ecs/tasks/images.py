@@ -21,6 +21,7 @@ from ecs.docker_remote_api.images import (
     AsyncImageInspector,
     AsyncImageLister,
     AsyncImagePuller,
+    LocalImage,
     PullProgress,
 )
 from ecs.errors import (
@@ -101,8 +102,8 @@ class Images:
         credentials: RegistryCredentials | None,
         *,
         verify: bool,
-    ) -> str:
-        """Return the id of the local image, if this caller may run it.
+    ) -> LocalImage:
+        """Return the local image, if this caller may run it.
 
         With ``verify``, credentials must have been proved even for an image that needs none:
         wrong ones are then told to be wrong, whether the image is here already or not.
@@ -114,16 +115,16 @@ class Images:
             EngineError: no answer, or none of the API.
         """
         await self._settle()
-        image_id = await self._inspector.image_id(reference)
+        image = await self._inspector.image(reference)
         await self._private_pulls_ended(reference)
-        if self._proved(image_id, credentials):
-            return image_id
-        private = await self._store.is_private(image_id, reference.name)
+        if self._proved(image.image_id, credentials):
+            return image
+        private = await self._store.is_private(image.image_id, reference.name)
         if private or (verify and credentials is not None):
             raise ImageAccessDeniedError(
                 f"{reference} may be run with credentials only that the registry has confirmed"
             )
-        return image_id
+        return image
 
     async def pull(
         self,
@@ -211,7 +212,8 @@ class Images:
                 # The engine went away: settled before anybody may run an image again.
                 self._unsettled[str(reference)] = before
                 raise
-        self._note_proof(await self._inspector.image_id(reference), pull.right)
+        image = await self._inspector.image(reference)
+        self._note_proof(image.image_id, pull.right)
 
     async def _settle_one(self, reference: ImageReference, before: "_Before") -> None:
         image_id = await self._image_id(reference)
@@ -236,13 +238,13 @@ class Images:
             await asyncio.wait(works)
 
     async def _note_public(self, reference: ImageReference) -> None:
-        image_id = await self._inspector.image_id(reference)
-        if await self._store.is_private(image_id, reference.name):
-            await self._store.remove(image_id, reference.name)
+        image = await self._inspector.image(reference)
+        if await self._store.is_private(image.image_id, reference.name):
+            await self._store.remove(image.image_id, reference.name)
 
     async def _image_id(self, reference: ImageReference) -> str:
         try:
-            return await self._inspector.image_id(reference)
+            return (await self._inspector.image(reference)).image_id
         except ImageNotFoundError:
             return ""
 

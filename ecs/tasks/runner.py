@@ -23,6 +23,7 @@ from ecs.docker_remote_api.containers import (
     ContainerExit,
     OutputChunks,
 )
+from ecs.docker_remote_api.images import LocalImage
 from ecs.errors import (
     AdmissionError,
     EcsError,
@@ -120,9 +121,9 @@ class AsyncEndToEndContainerRunner:
     async def _run(self) -> _Ending:
         await self._admission.begin(self._task.owner, self._queue_timeout_seconds)
         self._holds_place = self._holds_lane = True
-        image_id = await self._image()
+        image = await self._image()
         self._enter(RunnerState.CREATING)
-        container = await self._create(image_id)
+        container = await self._create(image)
         self._enter(RunnerState.ATTACHING)
         async with (
             self._attacher.output(container) as output,
@@ -147,7 +148,7 @@ class AsyncEndToEndContainerRunner:
             self._holds_lane = False
             self._admission.leave_lane()
 
-    async def _image(self) -> str:
+    async def _image(self) -> LocalImage:
         request = self._task.request
         self._enter(RunnerState.RESOLVING)
         if request.pull is PullPolicy.NEVER:
@@ -164,8 +165,8 @@ class AsyncEndToEndContainerRunner:
         self._enter(RunnerState.RESOLVING)
         return await self._images.resolve(request.image, request.credentials, verify=True)
 
-    async def _create(self, image_id: str) -> str:
-        body = container_body(self._task, image_id, self._policy)
+    async def _create(self, image: LocalImage) -> str:
+        body = container_body(self._task, image, self._policy)
         self._may_have_container = True
         try:
             # Seen to its end even when cancelled: a deletion must not overtake the creation.

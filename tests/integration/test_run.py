@@ -200,6 +200,14 @@ async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     ]
 
 
+async def test_in_the_strict_profile_an_images_volume_is_bounded_too(caller: Caller) -> None:
+    script = "df -k /data | tail -1 | awk '{print $2}'; echo x > /data/file && cat /data/file"
+
+    answer = await caller.run("sh", "-c", script, image=images.VOLUME, profile="strict")
+
+    assert answer.stdout == b"65536\nx\n"
+
+
 async def test_an_operator_who_wants_strict_tasks_gets_no_others(ecservice: StartService) -> None:
     service = await ecservice(ECS_PROFILE="strict")
     async with calling(service.url) as caller:
