@@ -36,7 +36,7 @@ def main() -> None:
     options = _options()
     try:
         asyncio.run(_run(options))
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         sys.exit("stopped by a signal")
 
 

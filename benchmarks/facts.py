@@ -23,7 +23,7 @@ async def facts(engine: RawEngine) -> Section:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),
         "memory_gib": round(_memory_bytes() / GIB_BYTES, 1),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "operating_system": info["OperatingSystem"],
         "engine": version["Version"],
         "api": version["ApiVersion"],

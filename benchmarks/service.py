@@ -144,7 +144,7 @@ async def running_service(engine: RawEngine, settings: Mapping[str, str]) -> Asy
             async with _session(port) as session:
                 await _until_ready(session, process)
                 yield Service(session, engine, instance, process.pid, port)
-        except BaseException:
+        except Exception:
             print(_tail(log), file=sys.stderr)
             raise
         finally:

@@ -35,7 +35,7 @@ from ecs.tasks.sweep import OrphanSweep
 
 _log = structlog.get_logger()
 
-_STARTING_TASKS_PER_CPU = 2
+_STARTING_TASKS_PER_CPU = 3
 _RUNNING_TASKS_PER_CPU = 64
 _MEMORY_BYTES_PER_RUNNING_TASK = 64 * 1024 * 1024
 _ENGINE_RETRY_SECONDS = 1.0

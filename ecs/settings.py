@@ -127,7 +127,7 @@ class Settings(BaseModel):
     )
     max_starting_tasks: AutomaticCount = Field(
         0,
-        description="Containers being created, started or deleted at a time. 0: 2 for each CPU "
+        description="Containers being created, started or deleted at a time. 0: 3 for each CPU "
         "of the engine.",
     )
     max_running_tasks: AutomaticCount = Field(

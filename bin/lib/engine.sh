@@ -18,8 +18,18 @@ engine_answers_within() {
   done
 }
 
+# forget_stale_pid FILE PROGRAM: after a crash of the machine the pid in FILE may be another
+# program's by now, and dockerd would take that for its own and refuse to start.
+forget_stale_pid() {
+  local pid
+  pid=$(cat "$1" 2>/dev/null) || return 0
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || rm -f "$1"
+}
+
 start_dockerd() {
   say "starting dockerd"
+  forget_stale_pid "$engine_pidfile" dockerd
+  forget_stale_pid /var/run/docker/containerd/containerd.pid containerd
   setsid dockerd --pidfile "$engine_pidfile" >"$engine_log" 2>&1 </dev/null &
   local pid=$!
   if ! engine_answers_within 60 "$pid"; then
