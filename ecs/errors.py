@@ -6,8 +6,8 @@
     ├── InvalidRequestError              the caller's request is malformed; carries field errors
     │   ├── UnsupportedMediaTypeError    the body is not application/json
     │   ├── NotAcceptableError           no representation the caller accepts
-    │   └── RequestTooLargeError         the body is over the limit
-    ├── RequestNotAllowedError           well-formed, but against the operator's policy
+    │   ├── RequestTooLargeError         the body is over the limit
+    │   └── RequestNotAllowedError       well-formed, but against the operator's policy
     ├── AdmissionError                   the system takes no (more) work now; carries retry_after
     │   ├── QueueFullError
     │   ├── QueueTimedOutError

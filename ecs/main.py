@@ -72,7 +72,7 @@ async def _serve(settings: Settings) -> None:
             stack.callback(listening.close)
         store = _open_store(settings)
         stack.callback(store.close)
-        api = await stack.enter_async_context(_engine(settings))
+        api = await _engine(settings, stack)
         admission = Admission(
             max_starting=settings.max_starting_tasks or _STARTING_TASKS_PER_CPU,
             max_running=settings.max_running_tasks or _RUNNING_TASKS_PER_CPU,
@@ -163,12 +163,13 @@ def _open_store(settings: Settings) -> PrivateImageStore:
         ) from error
 
 
-def _engine(settings: Settings) -> DockerRemoteApi:
+async def _engine(settings: Settings, stack: AsyncExitStack) -> DockerRemoteApi:
+    api = DockerRemoteApi(
+        EngineAddress(settings.docker_host, settings.cert_path),
+        timeout_seconds=settings.engine_timeout_seconds,
+    )
     try:
-        return DockerRemoteApi(
-            EngineAddress(settings.docker_host, settings.cert_path),
-            timeout_seconds=settings.engine_timeout_seconds,
-        )
+        return await stack.enter_async_context(api)
     except ValueError as error:
         raise SettingsError(
             f"docker_host = {settings.docker_host!r} (DOCKER_HOST) cannot be used: {error}"

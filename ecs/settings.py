@@ -3,6 +3,7 @@
 A flag beats the environment, which beats the TOML file named by ``--config`` or ``ECS_CONFIG``.
 """
 
+import functools
 import ipaddress
 import os
 import re
@@ -14,7 +15,16 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 _MIB = 1024 * 1024
@@ -46,8 +56,10 @@ def _registry(value: object) -> object:
 
 
 def _set_when_not_empty(value: object) -> object:
-    # As the docker command reads DOCKER_TLS_VERIFY: any value but none means yes.
-    return bool(value) if isinstance(value, str) else value
+    # The docker command takes any DOCKER_TLS_VERIFY but an empty one for yes.
+    if isinstance(value, str):
+        return value.lower() not in ("", "0", "false", "no", "off")
+    return value
 
 
 def _none_when_empty(value: object) -> object:
@@ -211,6 +223,15 @@ class Settings(BaseModel):
         "info", description="Least severe level that is logged."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_boolean_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None
+        annotation = cls.model_fields[info.field_name].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("a boolean is no number")
+        return value
+
     @model_validator(mode="after")
     def _defaults_are_within_bounds(self) -> "Settings":
         pairs: list[tuple[str, float, str, float]] = [
@@ -233,7 +254,8 @@ class Settings(BaseModel):
         for name, value, bound_name, bound in pairs:
             if value > bound:
                 raise ValueError(
-                    f"{name} = {value:g} is not allowed: at most {bound_name}, {bound:g}"
+                    f"{name} = {plain_number(value)} is not allowed: "
+                    f"at most {bound_name}, {plain_number(bound)}"
                 )
         return self
 
@@ -294,7 +316,7 @@ def default_text(name: str) -> str:
         return ""
     if isinstance(default, bool):
         return str(default).lower()
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return plain_number(default) if isinstance(default, float) else str(default)
 
 
 def allowed_text(name: str) -> str:
@@ -319,12 +341,15 @@ def _range_text(field: FieldInfo) -> str:
             above = bound.gt
         elif isinstance(bound, Le):
             high = bound.le
-    start = f" above {above:g}" if above is not None else f" from {_plain(low)}"
-    return f"{start} to {_plain(high)}"
+    start = f" above {above:g}" if above is not None else f" from {plain_number(low)}"
+    return f"{start} to {plain_number(high)}"
 
 
-def _plain(number: Any) -> str:
-    return f"{number:g}" if isinstance(number, float) else str(number)
+def plain_number(number: Any) -> str:
+    """Write a number without losing a digit: ``3600``, ``0.5``, ``2147483648``."""
+    if isinstance(number, float) and number.is_integer():
+        return str(int(number))
+    return str(number)
 
 
 def load(arguments: Sequence[str] | None = None) -> Settings:
@@ -365,7 +390,7 @@ def _one_line(error: ValidationError) -> str:
         return str(first["msg"]).removeprefix("Value error, ")
     name = str(first["loc"][0])
     if name not in Settings.model_fields:
-        return f"{name} is not a setting; `ecservice --help` lists all"
+        return f"{name!r} is not a setting; `ecservice --help` lists all"
     value = first["input"] if len(first["loc"]) == 1 else str(first["input"])
     variable, allowed = environment_variable(name), allowed_text(name)
     return f"{name} = {value!r} ({variable}) is not allowed: it takes {allowed}"
@@ -396,12 +421,13 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     described_unit = f" [{unit(name)}]" if unit(name) else ""
     default = default_text(name) or "empty"
     help_text = f"{field.description}{described_unit} Default: {default}."
-    return click.Option(
+    option = functools.partial(
+        click.Option,
         [flag(name), name],
         envvar=environment_variable(name),
         show_envvar=True,
         help=help_text,
         metavar="VALUE",
-        is_flag=False,
-        flag_value="true" if field.annotation is bool else None,
     )
+    # A switch may be given without a value; whatever else is given without one is a mistake.
+    return option(is_flag=False, flag_value="true") if field.annotation is bool else option()

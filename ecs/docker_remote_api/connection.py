@@ -80,10 +80,12 @@ class EngineAddress:
 
 
 class DockerRemoteApi:
-    """Requests to one engine. Use as an async context manager; one for the whole process."""
+    """Requests to one engine. Use as an async context manager; one for the whole process.
+
+    Entering it connects nothing yet, and raises ``ValueError`` for an address that is none.
+    """
 
     def __init__(self, address: EngineAddress, *, timeout_seconds: float) -> None:
-        """Raise ``ValueError`` for an address that cannot be used; nothing is connected yet."""
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._version: Version | None = None

@@ -31,6 +31,7 @@ def mapping(answer: object, name: str) -> dict[str, Any]:
 
 def _field(answer: object, name: str, kind: type[T]) -> T:
     value = answer.get(name) if isinstance(answer, dict) else None
-    if not isinstance(value, kind):
+    # To Python a boolean is a whole number, to the engine it is not.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise EngineProtocolError(f"the engine's answer has no {kind.__name__} {name!r}")
     return value

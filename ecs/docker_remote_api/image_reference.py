@@ -108,7 +108,9 @@ def _split_registry(name: str) -> tuple[str, str]:
     if not names_registry:
         registry, repository = DEFAULT_REGISTRY, name
     else:
-        registry = DEFAULT_REGISTRY if first in _DOCKER_HUB_ALIASES else first.lower()
+        registry = first.lower()
+        if registry in _DOCKER_HUB_ALIASES:
+            registry = DEFAULT_REGISTRY
         repository = rest
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = _OFFICIAL_NAMESPACE + repository

@@ -49,7 +49,7 @@ def problem(error: EcsError, request_id: str) -> dict[str, Any]:
     status, title = next(
         STATUS_AND_TITLE[kind] for kind in type(error).__mro__ if kind in STATUS_AND_TITLE
     )
-    document = problem_document(status, title, str(error), error.code, request_id)
+    document = problem_document(status, title, str(error) or title, error.code, request_id)
     if isinstance(error, InvalidRequestError) and error.fields:
         document["errors"] = [
             {"pointer": field.pointer, "detail": field.detail} for field in error.fields

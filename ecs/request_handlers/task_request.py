@@ -13,6 +13,7 @@ from ecs.docker_remote_api.image_reference import DEFAULT_REGISTRY, ImageReferen
 from ecs.errors import FieldError, InvalidRequestError, RequestNotAllowedError
 from ecs.jsonschemas import load_schema
 from ecs.request_handlers.schema_errors import field_errors
+from ecs.settings import plain_number
 from ecs.tasks.container_spec import STRICT_USER
 from ecs.tasks.model import Network, Profile, PullPolicy, Resources, TaskRequest
 
@@ -38,8 +39,11 @@ def parse_task_request(body: bytes, rules: RequestRules) -> TaskRequest:
         InvalidRequestError: with a JSON pointer to each bad field.
         RequestNotAllowedError: well-formed, but against the operator's policy.
     """
-    document = _parse_json(body)
-    errors = list(field_errors(_VALIDATOR, document))
+    try:
+        document = _parse_json(body)
+        errors = list(field_errors(_VALIDATOR, document))
+    except RecursionError as error:
+        raise InvalidRequestError("the body is nested too deep") from error
     if errors:
         raise InvalidRequestError("the body does not fit the schema of a task", tuple(errors))
     image = _image(document["docker_image"], errors)
@@ -86,8 +90,6 @@ def _parse_json(body: bytes) -> Any:
         return json.loads(
             text, object_pairs_hook=_object_without_duplicates, parse_constant=_refuse_constant
         )
-    except RecursionError as error:
-        raise InvalidRequestError("the body is nested too deep") from error
     except json.JSONDecodeError as error:
         raise InvalidRequestError(
             f"the body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}"
@@ -140,7 +142,7 @@ def _over_maximum(document: dict[str, Any], rules: RequestRules) -> list[FieldEr
         ("/resources/pids", resources.get("pids"), maximum.pids),
     ]
     return [
-        FieldError(pointer, f"must be at most {bound:.10g}, the operator's maximum")
+        FieldError(pointer, f"must be at most {plain_number(bound)}, the operator's maximum")
         for pointer, value, bound in checks
         if value is not None and value > bound
     ]

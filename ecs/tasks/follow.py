@@ -41,9 +41,9 @@ async def follow(task: Task, *, idle_seconds: float) -> AsyncIterator[Event]:
         for state in known[states:]:
             yield state
         states = len(known)
-        for line in _newest(task, progress):
+        lines, progress = _newest(task, progress), task.progress_count
+        for line in lines:
             yield line
-        progress = task.progress_count
         while piece := await output.next_piece():
             yield OutputPiece(*piece)
         if ended:

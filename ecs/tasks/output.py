@@ -82,7 +82,7 @@ class TaskOutput:
         for stream, piece in pieces:
             if len(piece) > self._room_bytes:
                 self.limit_reached.set()
-            if self._room_bytes:
+            if piece and self._room_bytes:
                 kept.append((stream, piece[: self._room_bytes]))
                 self._room_bytes -= len(kept[-1][1])
         return kept

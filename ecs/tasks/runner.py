@@ -265,10 +265,13 @@ async def _bounded_wait(work: asyncio.Task[T], seconds: float, otherwise: str) -
 async def _finish_first(coroutine: Coroutine[None, None, T]) -> T:
     """Await ``coroutine`` to its end, and only then let a cancellation through."""
     work = asyncio.create_task(coroutine)
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait({work})
-        if not work.cancelled():
-            work.exception()  # seen: the reaper copes with either end
-        raise
+    cancellation: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        work.exception()  # seen: the reaper copes with either end
+        raise cancellation
+    return work.result()

@@ -27,11 +27,13 @@ class Spool:
         self.size_bytes = 0
 
     async def append(self, data: bytes) -> None:
-        """Add ``data`` at the end.
+        """Add ``data`` at the end; once closed, drop it.
 
         Raises:
             OutputSpoolError: the disk refuses it.
         """
+        if self._closed:
+            return
         if self.size_bytes + len(data) <= self._memory_bytes:
             self._memory += data
         else:
@@ -55,6 +57,7 @@ class Spool:
             self._memory.clear()
             if self._file_descriptor is not None:
                 os.close(self._file_descriptor)
+                self._file_descriptor = None
 
     def _write(self, data: bytes) -> None:
         with self._lock:
