@@ -72,7 +72,7 @@ async def _serve(settings: Settings) -> None:
             stack.callback(listening.close)
         store = _open_store(settings)
         stack.callback(store.close)
-        api = await _engine(settings, stack)
+        api = await stack.enter_async_context(_engine(settings))
         admission = Admission(
             max_starting=settings.max_starting_tasks or _STARTING_TASKS_PER_CPU,
             max_running=settings.max_running_tasks or _RUNNING_TASKS_PER_CPU,
@@ -163,13 +163,12 @@ def _open_store(settings: Settings) -> PrivateImageStore:
         ) from error
 
 
-async def _engine(settings: Settings, stack: AsyncExitStack) -> DockerRemoteApi:
-    api = DockerRemoteApi(
-        EngineAddress(settings.docker_host, settings.cert_path),
-        timeout_seconds=settings.engine_timeout_seconds,
-    )
+def _engine(settings: Settings) -> DockerRemoteApi:
     try:
-        return await stack.enter_async_context(api)
+        return DockerRemoteApi(
+            EngineAddress(settings.docker_host, settings.cert_path),
+            timeout_seconds=settings.engine_timeout_seconds,
+        )
     except ValueError as error:
         raise SettingsError(
             f"docker_host = {settings.docker_host!r} (DOCKER_HOST) cannot be used: {error}"

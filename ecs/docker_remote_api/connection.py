@@ -82,20 +82,18 @@ class EngineAddress:
 class DockerRemoteApi:
     """Requests to one engine. Use as an async context manager; one for the whole process.
 
-    Entering it connects nothing yet, and raises ``ValueError`` for an address that is none.
+    Making one connects nothing yet, and raises ``ValueError`` for an address that is none.
     """
 
     def __init__(self, address: EngineAddress, *, timeout_seconds: float) -> None:
-        self._address = address
+        self._connector, self._base_url = address.connector()
         self._timeout_seconds = timeout_seconds
         self._version: Version | None = None
-        self._base_url = ""
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        connector, self._base_url = self._address.connector()
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             # Every wait has a bound of its own below; a running task's stream has none here.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             read_bufsize=_READ_BUFFER_BYTES,

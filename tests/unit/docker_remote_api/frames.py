@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def encoded(frames: Sequence[tuple[int, bytes]]) -> bytes:
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     """Cut the data at the places, as reads from a socket would."""
     edges = [0, *sorted(place for place in places if place <= len(data)), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 frames_lists = st.lists(

@@ -65,7 +65,6 @@ def test_an_empty_object_may_come_as_null_or_not_at_all(answer: dict[str, object
     assert mapping(answer, "Name") == {}
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: to Python a boolean is a whole number")
 def test_a_boolean_is_no_whole_number() -> None:
     with pytest.raises(EngineProtocolError):
         integer({"StatusCode": True}, "StatusCode")

@@ -82,7 +82,7 @@ def test_a_line_that_is_none_is_a_protocol_error(data: bytes) -> None:
 def test_an_error_inside_a_pull_is_raised_with_the_engines_words(
     document: dict[str, object],
 ) -> None:
-    with pytest.raises(ImagePullFailedError, match="^no space left$"):
+    with pytest.raises(ImagePullFailedError, match=r"^no space left$"):
         _progress(line(**document))
 
 

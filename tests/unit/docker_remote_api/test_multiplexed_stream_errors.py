@@ -109,7 +109,7 @@ def test_a_daemon_error_carries_the_whole_message_however_it_was_cut(
 def test_a_daemon_error_that_is_not_utf_8_is_told_all_the_same() -> None:
     decoder = MultiplexedStreamDecoder()
 
-    with pytest.raises(DaemonStreamError, match="^bad byte \ufffd$"):
+    with pytest.raises(DaemonStreamError, match=r"^bad byte \ufffd$"):
         list(decoder.feed(frame(DAEMON_ERROR, b"bad byte \xff")))
 
 

@@ -1,6 +1,5 @@
 """Which files of a directory this process has open, also those without a name."""
 
-import os
 from pathlib import Path
 
 
@@ -9,7 +8,12 @@ def open_files(directory: Path) -> list[str]:
     targets = []
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            targets.append(os.readlink(descriptor))
+            targets.append(str(descriptor.readlink()))
         except FileNotFoundError:  # the descriptor of this very look
             continue
     return [target for target in targets if target.startswith(f"{directory}/")]
+
+
+def named_files(directory: Path) -> list[str]:
+    """What a look into the directory shows."""
+    return [path.name for path in directory.iterdir()]

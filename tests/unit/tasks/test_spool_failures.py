@@ -27,7 +27,7 @@ def small_files_only() -> Iterator[None]:
 async def test_a_directory_that_does_not_exist_takes_no_output(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "missing", MEMORY_BYTES)
 
-    with pytest.raises(OutputSpoolError, match="cannot be kept: .*No such file or directory"):
+    with pytest.raises(OutputSpoolError, match=r"cannot be kept: .*No such file or directory"):
         await spool.append(b"x" * 100)
 
     spool.close()
@@ -62,7 +62,7 @@ async def test_a_full_disk_is_told_and_its_file_is_given_back(tmp_path: Path) ->
     spool = Spool(tmp_path, MEMORY_BYTES)
     await spool.append(b"x" * LARGEST_FILE_BYTES)
 
-    with pytest.raises(OutputSpoolError, match="cannot be kept: .*File too large"):
+    with pytest.raises(OutputSpoolError, match=r"cannot be kept: .*File too large"):
         await spool.append(b"y")
 
     assert spool.size_bytes == LARGEST_FILE_BYTES
@@ -93,7 +93,7 @@ async def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     os.dup2(write_only, descriptor)
     os.close(write_only)
 
-    with pytest.raises(OutputSpoolError, match="cannot be read: .*Bad file descriptor"):
+    with pytest.raises(OutputSpoolError, match=r"cannot be read: .*Bad file descriptor"):
         await spool.read(0, 1)
 
     spool.close()

@@ -1,0 +1,323 @@
+"""The service over an engine that is not there, or not well: it serves, and says what is wrong."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from ecs.jsonschemas import load_schema
+from tests.client import Answer, Caller, calling, events
+from tests.conftest import StartService
+from tests.fake_engine import (
+    DAEMON_ERROR,
+    RAW_STREAM,
+    STDOUT,
+    Connection,
+    FakeEngine,
+    Request,
+    Script,
+    answers,
+    closes,
+    fake_engine,
+    frame,
+    hangs,
+    hangs_after_head,
+    sends,
+    streams,
+)
+from tests.services import ECService
+from tests.waiting import eventually
+
+PROBLEM = Draft202012Validator(load_schema("problem"))
+HEALTH = Draft202012Validator(load_schema("health"))
+IMAGE = "registry.example/team/image:1"
+PATIENT_SECONDS = 60
+
+FAULTS: dict[str, Script] = {
+    "answers 500": answers(500, {"message": "it burns"}),
+    "answers 500 without a word": answers(500),
+    "answers garbage": sends(b"\x00\xff\xfe what is this\r\n\r\n"),
+    "closes at once": closes,
+    "closes within the headers": sends(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "closes within a document": streams(b'{"Id": "x', ends=False),
+    "never answers": hangs,
+    "never ends its answer": hangs_after_head,
+}
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeEngine]:
+    async with fake_engine() as engine:
+        yield engine
+
+
+async def service_on(fake: FakeEngine, ecservice: StartService, **settings: str) -> ECService:
+    return await ecservice(DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1", **settings)
+
+
+def refused(answer: Answer) -> tuple[int, str]:
+    """Status and code of a problem."""
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    PROBLEM.validate(answer.document)
+    assert answer.document["status"] == answer.status
+    assert answer.document["request_id"] == answer.headers["X-Request-ID"]
+    return answer.status, answer.document["code"]
+
+
+async def is_ready(caller: Caller) -> bool:
+    return (await caller.get("/readyz")).status == 200
+
+
+def bugs(service: ECService) -> list[str]:
+    return [line["event"] for line in service.log_lines() if "bug" in line["event"]]
+
+
+async def test_a_service_without_an_engine_serves_and_is_ready_once_there_is_one(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    await fake.stop()
+    service = await ecservice(ready=False, DOCKER_HOST=fake.docker_host)
+    async with calling(service.url) as caller:
+        await eventually(lambda: any(line["event"] == "no engine" for line in service.log_lines()))
+
+        assert (await caller.get("/livez")).status == 200
+        assert (await caller.get("/readyz")).status == 503
+        assert (await caller.get("/v1.1/_noop")).status == 200
+        assert (await caller.get("/v1.1/_health?quick=true")).status == 200
+        health = await caller.get("/v1.1/_health?quick=false")
+        HEALTH.validate(health.document)
+        assert (health.status, health.document["status"]) == (503, "red")
+        assert health.document["details"]["docker_remote_api"]["connectivity"] == "red"
+        assert refused(await caller.run("echo")) == (502, "engine_unreachable")
+
+        await fake.start()
+        await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
+        health = await caller.get("/v1.1/_health?quick=false")
+        HEALTH.validate(health.document)
+        assert (health.status, health.document["status"]) == (200, "green")
+        answer = await caller.run("echo", "hello")
+        assert (answer.status, answer.stdout) == (201, b"hello\n")
+
+
+async def test_an_absent_engine_is_logged_once_and_not_every_second(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    fake.always("ping", answers(503))
+    service = await ecservice(ready=False, DOCKER_HOST=fake.docker_host)
+
+    await eventually(lambda: fake.count("ping") >= 3, PATIENT_SECONDS)
+
+    complaints = [line for line in service.log_lines() if line["event"] == "no engine"]
+    assert len(complaints) == 1
+    assert complaints[0]["docker_host"] == fake.docker_host
+
+
+async def test_a_service_stops_well_while_it_waits_for_an_engine_that_never_answers(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    fake.always("ping", hangs)
+    service = await ecservice(ready=False, DOCKER_HOST=fake.docker_host)
+    await eventually(lambda: fake.count("ping"), PATIENT_SECONDS)
+
+    await service.stop()
+
+
+@pytest.mark.parametrize("verb", ["ping", "info"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_service_outlives_an_engine_that_begins_badly(
+    fake: FakeEngine, ecservice: StartService, verb: str, fault: str
+) -> None:
+    fake.always(verb, FAULTS[fault])
+    service = await ecservice(
+        ready=False, DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1"
+    )
+    async with calling(service.url) as caller:
+        await eventually(lambda: fake.count(verb) >= 2, PATIENT_SECONDS)
+        assert not await is_ready(caller)
+
+        fake.behave()
+        await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
+        assert (await caller.run("echo")).status == 201
+
+
+@pytest.mark.parametrize("verb", ["network", "list"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_service_outlives_an_engine_that_goes_on_badly(
+    fake: FakeEngine, ecservice: StartService, verb: str, fault: str
+) -> None:
+    fake.always(verb, FAULTS[fault])
+    service = await service_on(fake, ecservice, ECS_SWEEP_INTERVAL_SECONDS="0.1")
+    async with calling(service.url) as caller:
+        if verb == "list":
+            await eventually(lambda: fake.count("list") >= 2, PATIENT_SECONDS)
+        assert (await caller.run("echo")).status == 201
+        fake.behave()
+        await eventually(lambda: fake.count("list") >= 3, PATIENT_SECONDS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_failing_engine_is_a_502(
+    fake: FakeEngine, ecservice: StartService, fault: str
+) -> None:
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        for verb in ("inspect_image", "create", "attach", "wait", "start"):
+            # A stream that has begun may stay silent; only a deadline ends that.
+            if verb in ("attach", "wait") and fault == "never ends its answer":
+                continue
+            fake.always(verb, FAULTS[fault])
+            status, code = refused(await caller.run("sleep", "3600", timeout_seconds=1))
+            assert (verb, status) == (verb, 502)
+            assert code in {"engine_error", "engine_unreachable"}
+            fake.behave()
+
+        assert (await caller.run("echo")).status == 201
+        await eventually(lambda: not fake.containers, PATIENT_SECONDS)
+    assert not bugs(service)
+
+
+@pytest.mark.parametrize(
+    ("fault", "connectivity"),
+    [
+        ("answers 500", "green"),
+        ("answers garbage", "green"),
+        ("closes at once", "red"),
+        ("never answers", "red"),
+    ],
+)
+async def test_the_health_of_a_failing_engine_is_red(
+    fake: FakeEngine, ecservice: StartService, fault: str, connectivity: str
+) -> None:
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        fake.always("ping", FAULTS[fault])
+        health = await caller.get("/v1.1/_health?quick=false")
+
+    HEALTH.validate(health.document)
+    assert (health.status, health.document["status"]) == (503, "red")
+    engine = health.document["details"]["docker_remote_api"]
+    assert (engine["connectivity"], engine["api_version"]) == (connectivity, "red")
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "code"),
+    [
+        pytest.param(answers(404, {"message": "no such"}), 404, "image_not_found", id="404"),
+        pytest.param(
+            answers(500, {"message": "unauthorized: who?"}), 403, "image_access_denied", id="denied"
+        ),
+        pytest.param(answers(500, {"message": "boom"}), 502, "image_pull_failed", id="failed"),
+        pytest.param(answers(500), 502, "image_pull_failed", id="failed without a word"),
+        pytest.param(answers(404), 404, "image_not_found", id="404 without a word"),
+        pytest.param(
+            streams(b'{"errorDetail": {"message": ""}, "error": ""}\n'),
+            502,
+            "image_pull_failed",
+            id="in-band without a word",
+        ),
+        pytest.param(hangs, 504, "image_pull_timed_out", id="never answers"),
+        pytest.param(hangs_after_head, 504, "image_pull_timed_out", id="never goes on"),
+        pytest.param(closes, 502, "engine_unreachable", id="closes"),
+        pytest.param(sends(b"\xff\r\n\r\n"), 502, "engine_error", id="garbage"),
+    ],
+)
+async def test_a_failing_pull_is_told_with_its_own_status(
+    fake: FakeEngine, ecservice: StartService, script: Script, status: int, code: str
+) -> None:
+    service = await service_on(fake, ecservice, ECS_PULL_TIMEOUT_SECONDS="1")
+    async with calling(service.url) as caller:
+        fake.next("pull", script)
+        assert refused(await caller.run("echo", image=IMAGE)) == (status, code)
+    assert not bugs(service)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        pytest.param({"message": "invalid mount"}, "invalid mount", id="with a message"),
+        pytest.param({"message": ""}, None, id="with an empty message"),
+        pytest.param(None, None, id="without a word"),
+    ],
+)
+async def test_what_the_engine_refuses_is_a_422_in_its_own_words(
+    fake: FakeEngine, ecservice: StartService, body: object, detail: str | None
+) -> None:
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        fake.next("create", answers(400, body))
+        answer = await caller.run("echo")
+
+        assert refused(answer) == (422, "engine_refused")
+        assert detail is None or answer.document["detail"] == detail
+
+
+async def attach_that_breaks(_: Request, connection: Connection) -> None:
+    await connection.head(200, Content_Type=RAW_STREAM)
+    await connection.send(frame(STDOUT, b"half ") + frame(DAEMON_ERROR, b"disk gone"))
+
+
+async def test_a_stream_of_events_ends_with_the_problem(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        fake.next("attach", attach_that_breaks)
+        async with caller.stream("text/event-stream", "sleep", "3600") as response:
+            *_, last = [event async for event in events(response)]
+
+        assert last.name == "result"
+        assert last.document["state"] == "SYSTEM_ERROR"
+        assert last.document["exitCode"] is None
+        PROBLEM.validate(last.document["problem"])
+        assert last.document["problem"]["code"] == "engine_error"
+
+
+async def test_an_engine_whose_api_is_too_old_is_not_used(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    fake.api_version = "1.40"
+    service = await ecservice(ready=False, DOCKER_HOST=fake.docker_host)
+    async with calling(service.url) as caller:
+        await eventually(lambda: fake.count("ping") >= 2, PATIENT_SECONDS)
+
+        assert not await is_ready(caller)
+        answer = await caller.run("echo")
+        assert refused(answer) == (502, "engine_error")
+        assert "1.41 or newer" in answer.document["detail"]
+        health = await caller.get("/v1.1/_health?quick=false")
+        engine = health.document["details"]["docker_remote_api"]
+        assert (health.status, engine["connectivity"], engine["api_version"]) == (
+            503,
+            "green",
+            "red",
+        )
+
+        fake.api_version = "1.41"
+        await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
+
+
+async def test_an_engine_from_the_future_is_spoken_to_in_our_version(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    fake.api_version = "1.99"
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        assert (await caller.run("echo")).status == 201
+        health = await caller.get("/v1.1/_health?quick=false")
+
+    assert health.document["details"]["docker_remote_api"]["engine_api_version"] == "1.99"
+    assert {request.version for request in fake.requests} == {"", "1.51"}
+
+
+async def test_a_service_whose_engine_vanished_stops_in_time(
+    fake: FakeEngine, ecservice: StartService
+) -> None:
+    service = await service_on(fake, ecservice)
+    async with calling(service.url) as caller:
+        fake.always("delete", hangs)
+        assert (await caller.run("echo")).status == 201
+        await fake.stop()
+
+        await service.stop()
+
+    assert service.log_lines()[-1]["event"] == "stopped"

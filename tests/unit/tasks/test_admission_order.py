@@ -1,0 +1,127 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.tasks.admitted import (
+    admission_of,
+    frozen_clock,
+    occupied_lane,
+    pass_on,
+    waiting_for,
+)
+
+PATIENCE_SECONDS = 3.0
+
+
+async def test_owners_take_turns_however_many_tasks_one_of_them_has() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        for owner in ["a", "a", "a", "a", "b", "c", "b"]:
+            await waiting.begin(owner)
+
+        for _ in range(7):
+            await pass_on(admission)
+
+        assert waiting.granted == ["a", "b", "c", "a", "b", "a", "a"]
+
+
+async def test_an_owner_who_comes_late_waits_for_one_round_and_no_more() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        for owner in ["a", "a", "a", "b", "b", "b"]:
+            await waiting.begin(owner)
+        await pass_on(admission)
+        await waiting.begin("late")
+
+        for _ in range(3):
+            await pass_on(admission)
+
+        assert waiting.granted == ["a", "b", "a", "late"]
+
+
+@given(owners=st.lists(st.sampled_from("abcd"), min_size=1, max_size=20))
+async def test_nobody_has_a_second_turn_while_another_waits_for_the_first(
+    owners: list[str],
+) -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        for owner in owners:
+            await waiting.begin(owner)
+
+        for _ in owners:
+            await pass_on(admission)
+
+        assert Counter(waiting.granted) == Counter(owners)
+        left = Counter(owners)
+        turns: Counter[str] = Counter()
+        for owner in waiting.granted:
+            turns[owner] += 1
+            left[owner] -= 1
+            assert all(
+                turns[other] >= turns[owner] - 1 for other, tasks in left.items() if tasks > 0
+            )
+
+
+async def test_a_task_that_comes_back_from_its_pull_goes_before_the_queue() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.begin("queued")
+        await waiting.enter_lane("returning")
+
+        await pass_on(admission)
+
+        assert waiting.granted == ["returning"]
+
+
+async def test_a_task_that_comes_back_needs_no_second_place_among_the_running() -> None:
+    admission = await occupied_lane(running=1)
+    admission.leave_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.enter_lane("returning")
+
+        assert waiting.granted == ["returning"]
+
+
+async def test_a_deletion_gives_way_to_tasks_that_came_after_it() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.cleanup("deletion")
+        await waiting.begin("queued")
+        await waiting.enter_lane("returning")
+
+        for _ in range(3):
+            await pass_on(admission)
+
+        assert waiting.granted == ["returning", "queued", "deletion"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"),
+    [(PATIENCE_SECONDS, "returning"), (PATIENCE_SECONDS + 0.001, "deletion")],
+)
+async def test_a_deletion_gives_way_for_three_seconds_and_no_longer(
+    seconds: float, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_on = frozen_clock(monkeypatch)
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.cleanup("deletion")
+        await waiting.begin("queued")
+        await waiting.enter_lane("returning")
+        move_on(seconds)
+
+        await pass_on(admission)
+
+        assert waiting.granted[0] == first
+
+
+async def test_deletions_go_on_while_no_more_tasks_may_run() -> None:
+    admission = admission_of(running=0)
+    async with waiting_for(admission) as waiting:
+        await waiting.begin("queued")
+
+        await waiting.cleanup("deletion")
+
+        assert waiting.granted == ["deletion"]

@@ -1,0 +1,175 @@
+"""The dispatcher beside runners that do what a test says; real ones need an engine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ecs.errors import DrainingError, EcsError, QueueFullError
+from ecs.tasks.admission import Admission
+from ecs.tasks.dispatcher import TaskDispatcher
+from ecs.tasks.model import Task
+from ecs.tasks.states import Outcome, TaskState
+from tests.unit import builders
+from tests.unit.scripted_runner import Run, go_on_for_ever, scripted, succeed
+
+LONG_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def dispatcher_of(
+    run: Run, *, running: int = 10, drain_timeout_seconds: float = LONG_SECONDS
+) -> AsyncIterator[TaskDispatcher]:
+    async with TaskDispatcher(
+        Admission(max_starting=1, max_running=running, max_queued=0),
+        scripted(run),
+        output_limits=builders.OUTPUT_LIMITS,
+        queue_timeout_seconds=LONG_SECONDS,
+        drain_timeout_seconds=drain_timeout_seconds,
+    ) as dispatcher:
+        yield dispatcher
+
+
+def submit(dispatcher: TaskDispatcher) -> Task:
+    return dispatcher.submit(builders.task_request(), owner="somebody", request_id="r1")
+
+
+async def ended(task: Task) -> Outcome:
+    async with asyncio.timeout(LONG_SECONDS):
+        return (await task.ended()).outcome
+
+
+async def test_a_task_runs_by_itself_once_it_is_taken_in() -> None:
+    async with dispatcher_of(succeed) as dispatcher:
+        task = submit(dispatcher)
+
+        assert await ended(task) is Outcome.EXITED
+
+
+async def test_a_task_knows_what_it_was_asked_and_by_whom() -> None:
+    request = builders.task_request()
+    async with dispatcher_of(succeed) as dispatcher:
+        task = dispatcher.submit(request, owner="key k", request_id="r2")
+
+    assert (task.request, task.owner, task.request_id) == (request, "key k", "r2")
+
+
+async def test_a_cancelled_task_ends_as_cancelled() -> None:
+    async with dispatcher_of(go_on_for_ever) as dispatcher:
+        task = submit(dispatcher)
+        await asyncio.sleep(0)
+
+        dispatcher.cancel(task)
+
+        assert await ended(task) is Outcome.CANCELED
+
+
+async def test_a_task_that_is_cancelled_before_its_first_step_ends_as_cancelled() -> None:
+    async with dispatcher_of(succeed) as dispatcher:
+        task = submit(dispatcher)
+
+        dispatcher.cancel(task)
+
+        assert await ended(task) is Outcome.CANCELED
+
+
+async def test_cancelling_a_task_that_has_ended_changes_nothing() -> None:
+    async with dispatcher_of(succeed) as dispatcher:
+        task = submit(dispatcher)
+        await ended(task)
+
+        dispatcher.cancel(task)
+        await asyncio.sleep(0)
+
+        assert task.result is not None
+        assert task.result.state is TaskState.COMPLETE
+
+
+async def test_the_container_of_a_task_is_live_until_the_task_has_ended() -> None:
+    async with dispatcher_of(go_on_for_ever) as dispatcher:
+        task = submit(dispatcher)
+        assert dispatcher.is_live(task.container_name)
+        assert not dispatcher.is_live("ecs-task-of-another")
+
+        dispatcher.cancel(task)
+        await ended(task)
+        await asyncio.sleep(0)
+
+        assert not dispatcher.is_live(task.container_name)
+
+
+async def test_a_task_too_many_is_refused_though_the_others_took_no_step_yet() -> None:
+    async with dispatcher_of(go_on_for_ever, running=2) as dispatcher:
+        submit(dispatcher)
+        submit(dispatcher)
+
+        with pytest.raises(QueueFullError):
+            submit(dispatcher)
+
+
+async def test_a_bug_ends_its_own_task_and_no_other() -> None:
+    async def stumble(task: Task) -> None:
+        if task.request_id == "bad":
+            raise ZeroDivisionError
+        await asyncio.sleep(0)
+        await succeed(task)
+
+    async with dispatcher_of(stumble) as dispatcher:
+        bad, good = (
+            dispatcher.submit(builders.task_request(), owner="o", request_id=name)
+            for name in ("bad", "good")
+        )
+
+        assert await ended(bad) is Outcome.ENGINE_ERROR
+        assert await ended(good) is Outcome.EXITED
+        assert bad.result is not None
+        assert type(bad.result.error) is EcsError
+        assert "internal error" in str(bad.result.error)
+
+
+async def test_a_draining_service_takes_no_task_and_says_when_to_try_again() -> None:
+    async with dispatcher_of(succeed, drain_timeout_seconds=7.5) as dispatcher:
+        await dispatcher.drain()
+
+        with pytest.raises(DrainingError) as refusal:
+            submit(dispatcher)
+
+    assert refusal.value.retry_after_seconds == 7
+
+
+async def test_draining_waits_for_the_tasks_that_run() -> None:
+    release = asyncio.Event()
+
+    async def run_until_released(task: Task) -> None:
+        await release.wait()
+        await succeed(task)
+
+    async with dispatcher_of(run_until_released) as dispatcher, asyncio.TaskGroup() as group:
+        task = submit(dispatcher)
+        draining = group.create_task(dispatcher.drain())
+        await asyncio.sleep(0)
+        assert not draining.done()
+
+        release.set()
+
+        assert await ended(task) is Outcome.EXITED
+
+
+async def test_what_does_not_end_within_the_drain_is_cancelled() -> None:
+    async with dispatcher_of(go_on_for_ever, drain_timeout_seconds=0.001) as dispatcher:
+        task = submit(dispatcher)
+        await asyncio.sleep(0)
+
+        await dispatcher.drain()
+
+        assert task.result is not None
+        assert task.result.outcome is Outcome.CANCELED
+
+
+async def test_leaving_a_dispatcher_cancels_what_runs() -> None:
+    async with dispatcher_of(go_on_for_ever) as dispatcher:
+        task = submit(dispatcher)
+        await asyncio.sleep(0)
+
+    assert await ended(task) is Outcome.CANCELED

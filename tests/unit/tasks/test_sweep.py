@@ -1,0 +1,64 @@
+"""Which containers are orphans; that they are found and deleted is for the tests with an engine."""
+
+import pytest
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import ListedContainer
+from ecs.tasks.admission import Admission
+from ecs.tasks.reaper import Reaper
+from ecs.tasks.sweep import OrphanSweep
+
+PAST, FUTURE = "1000000000", "99999999999"
+LIVE, UNKNOWN = "ecs-task-live", "ecs-task-unknown"
+
+
+@pytest.fixture
+def reaper(no_engine: DockerRemoteApi) -> Reaper:
+    return Reaper(no_engine, Admission(max_starting=1, max_running=1, max_queued=1))
+
+
+@pytest.fixture
+def sweep(no_engine: DockerRemoteApi, reaper: Reaper) -> OrphanSweep:
+    return OrphanSweep(
+        no_engine, reaper, instance="own", is_live=lambda name: name == LIVE, interval_seconds=1
+    )
+
+
+def container(name: str, *, instance: str = "own", deadline: str = FUTURE) -> ListedContainer:
+    labels = {"ecs.instance": instance, "ecs.deadline": deadline}
+    return ListedContainer("0123", [name], labels, "running")
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        (container(LIVE), None),
+        (container(LIVE, deadline=PAST), "its deadline has passed"),
+        (container(UNKNOWN), "its task is unknown"),
+        (container(UNKNOWN, deadline="never"), "its task is unknown"),
+        (container(UNKNOWN, instance="other"), None),
+        (container(UNKNOWN, instance="other", deadline=PAST), "its deadline has passed"),
+        (container(UNKNOWN, instance="other", deadline="never"), None),
+    ],
+)
+def test_an_orphan_is_one_of_ours_without_a_task_or_anybodys_past_its_deadline(
+    sweep: OrphanSweep, listed: ListedContainer, reason: str | None
+) -> None:
+    assert sweep._reason(listed) == reason
+
+
+def test_what_waits_to_be_deleted_already_is_no_orphan(sweep: OrphanSweep, reaper: Reaper) -> None:
+    reaper.remove(UNKNOWN)
+
+    assert sweep._reason(container(UNKNOWN, deadline=PAST)) is None
+
+
+def test_a_container_waits_once_to_be_deleted_however_often_it_is_handed_over(
+    reaper: Reaper,
+) -> None:
+    reaper.remove(UNKNOWN)
+    reaper.remove(UNKNOWN)
+
+    assert reaper.pending_count == 1
+    assert reaper.is_pending(UNKNOWN)
+    assert not reaper.is_pending(LIVE)

@@ -1,0 +1,186 @@
+import ipaddress
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from ecs.settings import (
+    MIN_MEMORY_BYTES,
+    Settings,
+    allowed_text,
+    default_text,
+    environment_variable,
+    unit,
+    unknown_variables,
+)
+from tests.unit.loading import Loader
+
+NAMES = list(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_says_in_sentences_what_it_is_for(name: str) -> None:
+    description = Settings.model_fields[name].description
+
+    assert description is not None
+    assert re.fullmatch(r"[A-Z].*\.", description)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_says_what_it_takes(name: str) -> None:
+    assert allowed_text(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_default_is_a_value_that_the_setting_takes(name: str, load_settings: Loader) -> None:
+    flag = f"--{name.replace('_', '-')}"
+
+    settings = load_settings(f"{flag}={default_text(name)}")
+
+    assert settings == Settings()
+
+
+def test_without_file_environment_and_flags_all_settings_are_their_defaults(
+    load_settings: Loader,
+) -> None:
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("engine_timeout_seconds", "seconds"),
+        ("max_output_bytes", "bytes"),
+        ("port", ""),
+        ("max_cpus", ""),
+    ],
+)
+def test_a_unit_is_what_the_name_ends_with(name: str, expected: str) -> None:
+    assert unit(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("port", "ECS_PORT"),
+        ("docker_host", "DOCKER_HOST"),
+        ("docker_tls_verify", "DOCKER_TLS_VERIFY"),
+        ("docker_cert_path", "DOCKER_CERT_PATH"),
+    ],
+)
+def test_dockers_own_variables_keep_their_names(name: str, variable: str) -> None:
+    assert environment_variable(name) == variable
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("", []),
+        ("10.0.0.1", ["10.0.0.1/32"]),
+        (" 10.0.0.0/8 , ::1 ,", ["10.0.0.0/8", "::1/128"]),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(
+    text: str, networks: list[str], load_settings: Loader
+) -> None:
+    settings = load_settings("--trusted-proxies", text)
+
+    assert settings.trusted_proxies == tuple(map(ipaddress.ip_network, networks))
+
+
+@pytest.mark.parametrize(
+    ("text", "registries"),
+    [
+        ("", ()),
+        ("Docker.io", ("docker.io",)),
+        ("quay.io, localhost:5000,[::1]:5000,", ("quay.io", "localhost:5000", "[::1]:5000")),
+    ],
+)
+def test_allowed_registries_are_host_names_in_lower_case(
+    text: str, registries: tuple[str, ...], load_settings: Loader
+) -> None:
+    assert load_settings("--allowed-registries", text).allowed_registries == registries
+
+
+def test_an_empty_docker_host_is_the_usual_socket(load_settings: Loader) -> None:
+    assert load_settings("--docker-host", "").docker_host == "unix:///var/run/docker.sock"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1", True),
+        ("true", True),
+        ("yes", True),
+        ("anything", True),
+        ("0", False),
+        ("false", False),
+        ("False", False),
+        ("no", False),
+        ("off", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("source", ["environment", "flag", "file"])
+def test_docker_tls_verify_means_yes_unless_it_is_empty_or_a_no(
+    source: str, value: str, expected: bool, load_settings: Loader
+) -> None:
+    if source == "environment":
+        settings = load_settings(environment={"DOCKER_TLS_VERIFY": value})
+    elif source == "flag":
+        settings = load_settings(f"--docker-tls-verify={value}")
+    else:
+        settings = load_settings(file=f'docker_tls_verify = "{value}"')
+
+    assert settings.docker_tls_verify is expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], None),
+        (["--docker-cert-path="], None),
+        (["--docker-tls-verify"], Path("/home/me/.docker")),
+        (["--docker-cert-path", "/certs"], Path("/certs")),
+        (["--docker-cert-path", "~/certs"], Path("/home/me/certs")),
+        (["--docker-cert-path", "/certs", "--docker-tls-verify"], Path("/certs")),
+    ],
+)
+def test_tls_is_spoken_when_certificates_are_named_or_it_is_asked_for(
+    flags: list[str],
+    expected: Path | None,
+    load_settings: Loader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
+    assert load_settings(*flags).cert_path == expected
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"), [("", f"{socket.gethostname()}:1234"), ("one", "one")]
+)
+def test_an_instance_without_a_name_is_called_by_host_and_port(
+    instance: str, expected: str
+) -> None:
+    assert Settings(instance=instance, port=1234).instance_name == expected
+
+
+def test_a_setting_cannot_be_changed_once_it_is_loaded() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1
+
+
+def test_a_request_may_not_ask_for_less_memory_than_the_engine_takes() -> None:
+    assert MIN_MEMORY_BYTES == 6 * 1024 * 1024
+
+
+def test_variables_that_look_like_settings_and_are_none_are_told(
+    load_settings: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_settings()
+    for name in ("ECS_PROT", "ECS_DOCKER_HOST", "ECS_PORT", "ECS_CONFIG", "DOCKER_X", "ECSX"):
+        monkeypatch.setenv(name, "1")
+
+    assert unknown_variables() == ["ECS_DOCKER_HOST", "ECS_PROT"]
