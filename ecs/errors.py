@@ -10,6 +10,7 @@
     │   └── RequestNotAllowedError       well-formed, but against the operator's policy
     ├── AdmissionError                   the system takes no (more) work now; carries retry_after
     │   ├── QueueFullError
+    │   ├── TooManyTasksError            the caller's own share of the queue is full
     │   ├── QueueTimedOutError
     │   └── DrainingError
     ├── ImageError
@@ -28,7 +29,8 @@
     │           ├── InvalidFrameHeaderError
     │           ├── TruncatedFrameError
     │           └── DaemonStreamError    a frame of type 3: an error of the daemon
-    └── OutputSpoolError                 a task's output could not be kept on this node's disk
+    ├── OutputSpoolError                 a task's output could not be kept on this node's disk
+    └── StateStoreError                  the node's own database could not be read or written
 
 What HTTP makes of them is the business of ``ecs.request_handlers.problems`` alone.
 """
@@ -97,6 +99,12 @@ class QueueFullError(AdmissionError):
     """The queue is full, or longer than its deadline allows."""
 
     code = "queue_full"
+
+
+class TooManyTasksError(AdmissionError):
+    """The caller has as many tasks here as one caller may."""
+
+    code = "too_many_tasks"
 
 
 class QueueTimedOutError(AdmissionError):
@@ -193,3 +201,9 @@ class OutputSpoolError(EcsError):
     """A task's output could not be written to, or read from, the spool directory."""
 
     code = "output_spool_failed"
+
+
+class StateStoreError(EcsError):
+    """What outlives the process could not be read or written."""
+
+    code = "state_store_failed"

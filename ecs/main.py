@@ -1,13 +1,18 @@
 """The composition root: settings → engine → store → dispatcher → application; signals, drain."""
 
 import asyncio
+import fcntl
+import hashlib
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import sqlite3
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 
 import structlog
 import tornado.httpserver
@@ -41,7 +46,10 @@ _MEMORY_BYTES_PER_RUNNING_TASK = 64 * 1024 * 1024
 _ENGINE_RETRY_SECONDS = 1.0
 _LAST_ANSWERS_SECONDS = 5.0
 _LAST_DELETIONS_SECONDS = 15.0
-_ANY_BODY_BYTES = 2**40
+_STRAY_BODY_BYTES = 64 * 1024
+_FILES_PER_RUNNING_TASK = 7
+"""Its caller, output, stdin and wait, and three spools."""
+_OTHER_FILES = 100
 _BODY_SECONDS = 30.0
 _IDLE_CONNECTION_SECONDS = 120.0
 """Longer than nginx keeps an idle connection to its upstream, so that nginx is the one to close."""
@@ -61,6 +69,7 @@ def main() -> None:
 async def _serve(settings: Settings) -> None:
     _check_exposure(settings)
     _check_folders(settings)
+    _raise_open_files_limit(settings)
     for name in unknown_variables():
         _log.warning("this variable is no setting; ecservice --help lists all", variable=name)
     stopped = asyncio.Event()
@@ -70,6 +79,9 @@ async def _serve(settings: Settings) -> None:
         sockets = _listen(settings)
         for listening in sockets:
             stack.callback(listening.close)
+        port = sockets[0].getsockname()[1]
+        instance = settings.instance_name(port)
+        stack.enter_context(_instance_lock(settings, instance))
         store = _open_store(settings)
         stack.callback(store.close)
         api = await stack.enter_async_context(_engine(settings))
@@ -88,24 +100,23 @@ async def _serve(settings: Settings) -> None:
             )
         )
         dispatcher = await stack.enter_async_context(
-            _dispatcher(settings, api, images, admission, reaper)
+            _dispatcher(settings, instance, api, images=images, admission=admission, reaper=reaper)
         )
         sweep = OrphanSweep(
             api,
             reaper,
-            instance=settings.instance_name,
+            instance=instance,
             is_live=dispatcher.is_live,
             interval_seconds=settings.sweep_interval_seconds,
         )
         services = Services(settings, api, dispatcher, _rules(settings, os.cpu_count() or 1))
         server = _server(settings, services)
         server.add_sockets(sockets)
-        port = sockets[0].getsockname()[1]
         _log.info(
             "listening",
             address=settings.address,
             port=port,
-            instance=settings.instance_name,
+            instance=instance,
             version=ecs.__version__,
         )
         async with asyncio.TaskGroup() as background:
@@ -153,14 +164,49 @@ def _listen(settings: Settings) -> list[socket.socket]:
         ) from error
 
 
+@contextmanager
+def _instance_lock(settings: Settings, instance: str) -> Iterator[None]:
+    """Keep a second service of this name away: each would take the other's tasks for orphans."""
+    folder = settings.state_directory.expanduser()
+    name = hashlib.sha256(instance.encode()).hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / f"instance-{name}.lock").open("w")
+    except OSError as error:
+        raise _unusable_state_directory(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"instance = {instance!r} (ECS_INSTANCE) is not allowed: a service of that name "
+                "runs already"
+            ) from error
+        yield
+
+
+def _unusable_state_directory(folder: Path, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"state_directory = {str(folder)!r} (ECS_STATE_DIRECTORY) cannot be used: {error}"
+    )
+
+
+def _raise_open_files_limit(settings: Settings) -> None:
+    """Take as many file descriptors as the system gives, and say so if they are too few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    running = settings.max_running_tasks or _RUNNING_TASKS_PER_CPU * (os.cpu_count() or 1)
+    wanted = running * _FILES_PER_RUNNING_TASK + settings.max_queued_tasks + _OTHER_FILES
+    if hard < wanted:
+        _log.warning("few open files are allowed; raise the limit", limit=hard, wanted=wanted)
+
+
 def _open_store(settings: Settings) -> PrivateImageStore:
     folder = settings.state_directory.expanduser()
     try:
         return PrivateImageStore(folder / "private-images.sqlite3")
     except (OSError, sqlite3.Error) as error:
-        raise SettingsError(
-            f"state_directory = {str(folder)!r} (ECS_STATE_DIRECTORY) cannot be used: {error}"
-        ) from error
+        raise _unusable_state_directory(folder, error) from error
 
 
 def _engine(settings: Settings) -> DockerRemoteApi:
@@ -177,13 +223,15 @@ def _engine(settings: Settings) -> DockerRemoteApi:
 
 def _dispatcher(
     settings: Settings,
+    instance: str,
     api: DockerRemoteApi,
+    *,
     images: Images,
     admission: Admission,
     reaper: Reaper,
 ) -> TaskDispatcher:
     policy = ContainerPolicy(
-        instance=settings.instance_name,
+        instance=instance,
         network=settings.task_network,
         open_files=settings.open_files,
         strict_tmpfs_bytes=settings.strict_tmpfs_bytes,
@@ -237,8 +285,8 @@ def _rules(settings: Settings, engine_cpus: int) -> RequestRules:
 def _server(settings: Settings, services: Services) -> tornado.httpserver.HTTPServer:
     return tornado.httpserver.HTTPServer(
         make_application(services),
-        # The handlers refuse a body that is too large, and in words.
-        max_body_size=_ANY_BODY_BYTES,
+        # POST /v1.1/tasks has a limit of its own; nothing else takes a body.
+        max_body_size=_STRAY_BODY_BYTES,
         body_timeout=_BODY_SECONDS,
         idle_connection_timeout=_IDLE_CONNECTION_SECONDS,
     )

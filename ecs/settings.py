@@ -125,7 +125,7 @@ class Settings(BaseModel):
     instance: str = Field(
         "",
         description="Name of this service on its engine, kept over restarts: what a container of "
-        "this name left is deleted at start. Empty: host name and port.",
+        "this name left is deleted at start. Empty: host name, address and port.",
         max_length=128,
     )
     state_directory: Path = Field(
@@ -148,7 +148,9 @@ class Settings(BaseModel):
         "most one for each 64 MiB of its memory.",
     )
     max_queued_tasks: Count = Field(
-        1000, description="Tasks that may wait beside max_running_tasks; more get 503."
+        1000,
+        description="Tasks that may wait beside max_running_tasks; more get 503. One caller may "
+        "have half of them, and gets 429 for more.",
     )
     queue_timeout_seconds: Seconds = Field(60.0, description="How long a task may wait to begin.")
     pull_timeout_seconds: Seconds = Field(
@@ -167,7 +169,9 @@ class Settings(BaseModel):
         2.0, description="Time from SIGTERM to SIGKILL when a task's time is over."
     )
     drain_timeout_seconds: Annotated[float, Ge(0), Le(_DAY_SECONDS)] = Field(
-        30.0, description="How long running tasks may go on after SIGTERM; then they are canceled."
+        30.0,
+        description="How long running tasks may go on after SIGTERM; then they are canceled, and "
+        "clean-up may take 30 seconds more.",
     )
     sweep_interval_seconds: Seconds = Field(
         15.0, description="Time between two looks for containers that nobody watches."
@@ -259,10 +263,9 @@ class Settings(BaseModel):
                 )
         return self
 
-    @property
-    def instance_name(self) -> str:
-        """``instance``, or what stands for it."""
-        return self.instance or f"{socket.gethostname()}:{self.port}"
+    def instance_name(self, port: int) -> str:
+        """Return ``instance``, or what stands for it when ``port`` is listened on."""
+        return self.instance or f"{socket.gethostname()}:{self.address}:{port}"
 
     @property
     def cert_path(self) -> Path | None:

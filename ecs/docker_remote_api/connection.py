@@ -156,7 +156,7 @@ class DockerRemoteApi:
             return None
         try:
             return json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineProtocolError(
                 f"the engine answered {method} {path} with something that is not JSON"
             ) from error
@@ -201,7 +201,10 @@ class DockerRemoteApi:
         try:
             with _translated(bound):
                 async with asyncio.timeout(bound):
-                    response = await self._session.request(method, self._base_url + path, **kwargs)
+                    # A redirect would take X-Registry-Auth to wherever it points.
+                    response = await self._session.request(
+                        method, self._base_url + path, allow_redirects=False, **kwargs
+                    )
         except EngineUnreachableError:
             self._version = None  # the engine may come back as another version
             raise
@@ -216,7 +219,7 @@ class DockerRemoteApi:
                 body = await response.content.read(_MAX_ERROR_BYTES)
         try:
             message = json.loads(body)["message"]
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             message = body.decode(errors="replace")
         return str(message).strip()
 

@@ -102,11 +102,16 @@ class ContainerInput:
         self._connection = connection
 
     def send_all(self, data: bytes) -> None:
-        """Hand over everything and then the end of file, without waiting for it to be read."""
+        """Hand over everything and then the end of file, without waiting for it to be read.
+
+        Raises:
+            EngineUnreachableError: the connection is gone.
+        """
         transport = self._connection.transport
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.write(data)
-            transport.close()
+        if not isinstance(transport, asyncio.WriteTransport):
+            raise EngineUnreachableError("the engine closed the attach of stdin")
+        transport.write(data)
+        transport.close()
 
     def abort(self) -> None:
         """Drop what was not yet read."""
@@ -174,7 +179,7 @@ class ContainerExit:
             raise EngineUnreachableError("the engine ended the wait without an exit code")
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EngineProtocolError("the engine's answer to wait is not JSON") from error
         failure = mapping(answer, "Error")
         if failure:

@@ -11,6 +11,8 @@ DEFAULT_REGISTRY = "docker.io"
 _OFFICIAL_NAMESPACE = "library/"
 _DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
 _MAX_NAME_LENGTH = 255
+# RFC 6761, RFC 6762, RFC 8375, and what clouds and Docker call their own hosts.
+_PRIVATE_SUFFIXES = (".localhost", ".localdomain", ".local", ".internal", ".home.arpa")
 
 _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
@@ -80,12 +82,12 @@ class ImageReference:
         return f"{self.name}{tag}{digest}"
 
     def registry_is_local(self) -> bool:
-        """Tell whether the registry is an IP literal or a name of this host."""
+        """Tell whether the registry is an IP literal, or a name that no public registry has."""
         host = self.registry
         if not host.startswith("["):
             host = host.partition(":")[0]
         host = host.partition("]")[0].strip("[").rstrip(".").lower()
-        if host == "localhost" or host.endswith(".localhost"):
+        if host.endswith(_PRIVATE_SUFFIXES) or not ("." in host or ":" in host):
             return True
         try:
             ipaddress.ip_address(host)

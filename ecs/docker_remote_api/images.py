@@ -1,6 +1,7 @@
 """Verbs about images: inspect, list, pull."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -24,14 +25,11 @@ _MAX_LINE_BYTES = 1024 * 1024
 # The engine passes a registry's refusal on as status 500 with the registry client's text (20.10
 # answers 500 both to "no basic auth credentials" and to a refused connection). These are the error
 # codes of the distribution specification and the constants of that client; nothing else is read.
-_ACCESS_DENIED_MARKS = (
-    "no basic auth credentials",
-    "unauthorized:",
-    "denied:",
-    "401 Unauthorized",
-    "403 Forbidden",
+_ACCESS_DENIED = re.compile(
+    r"no basic auth credentials|(?:^|: )(?:unauthorized|denied)(?:: |$)"
+    r"|401 Unauthorized|403 Forbidden"
 )
-_NOT_FOUND_MARKS = ("manifest unknown", "name unknown", "404 Not Found")
+_NOT_FOUND = re.compile(r"(?:^|: )(?:manifest unknown|name unknown)(?:: |$)|404 Not Found")
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class AsyncImagePuller:
 def _progress(line: bytes) -> PullProgress:
     try:
         document = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EngineProtocolError("a pull's progress line is not JSON") from error
     failure = mapping(document, "errorDetail")
     if failure or "error" in document:
@@ -176,8 +174,8 @@ def _progress(line: bytes) -> PullProgress:
 def _pull_error(
     message: str,
 ) -> EngineError | ImageNotFoundError | ImageAccessDeniedError | ImagePullFailedError:
-    if any(mark in message for mark in _NOT_FOUND_MARKS):
+    if _NOT_FOUND.search(message):
         return ImageNotFoundError(message)
-    if any(mark in message for mark in _ACCESS_DENIED_MARKS):
+    if _ACCESS_DENIED.search(message):
         return ImageAccessDeniedError(message)
     return ImagePullFailedError(message)

@@ -45,13 +45,15 @@ def _is_good(handler: tornado.web.RequestHandler) -> bool:
 
 def _log_request(handler: tornado.web.RequestHandler) -> None:
     """Log each request once it is answered; what is asked all the time, at level debug only."""
+    assert isinstance(handler, EcsRequestHandler)
     level = "debug" if isinstance(handler, _QUIET) and _is_good(handler) else "info"
     getattr(_log, level)(
         "request",
-        request_id=getattr(handler, "request_id", ""),
+        request_id=handler.request_id,
         method=handler.request.method,
         path=handler.request.path,
         status=handler.get_status(),
         seconds=round(handler.request.request_time(), 6),
         remote_ip=handler.request.remote_ip,
+        **({"task_id": handler.task_id} if handler.task_id else {}),
     )

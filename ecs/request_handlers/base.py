@@ -68,6 +68,7 @@ class EcsRequestHandler(tornado.web.RequestHandler):
 
     services: Services
     request_id: str
+    task_id: str | None = None
 
     def initialize(self, services: Services) -> None:
         """Take what the handler works with, and the caller's or nginx's request id, or make one."""

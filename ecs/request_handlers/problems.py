@@ -18,6 +18,8 @@ from ecs.errors import (
     OutputSpoolError,
     RequestNotAllowedError,
     RequestTooLargeError,
+    StateStoreError,
+    TooManyTasksError,
     UnsupportedMediaTypeError,
 )
 
@@ -31,6 +33,7 @@ STATUS_AND_TITLE: dict[type[EcsError], tuple[int, str]] = {
     RequestTooLargeError: (413, "The request is too large"),
     UnsupportedMediaTypeError: (415, "The body's media type is not supported"),
     AdmissionError: (503, "No work is taken now"),
+    TooManyTasksError: (429, "The caller has too many tasks"),
     ImageNotFoundError: (404, "The image was not found"),
     ImageAccessDeniedError: (403, "Access to the image was denied"),
     ImagePullFailedError: (502, "The image could not be pulled"),
@@ -40,6 +43,7 @@ STATUS_AND_TITLE: dict[type[EcsError], tuple[int, str]] = {
     EngineNotFoundError: (502, "The Docker Engine failed"),
     EngineConflictError: (502, "The Docker Engine failed"),
     OutputSpoolError: (503, "The task's output could not be kept"),
+    StateStoreError: (503, "The service's own database failed"),
     EcsError: (500, "Internal error"),
 }
 

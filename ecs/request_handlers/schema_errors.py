@@ -3,6 +3,7 @@
 No sentence repeats a value: it may be a password.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,13 +24,32 @@ _TYPE_NAMES = {
 
 def field_errors(validator: Draft202012Validator, document: object) -> tuple[FieldError, ...]:
     """Return every bad field of ``document``, up to a bound, in the schema's order."""
-    # A dict for its order without duplicates: the library tells each missing field on its own.
-    errors: dict[FieldError, None] = {}
-    for error in validator.iter_errors(document):
-        errors.update(dict.fromkeys(_field_errors(error)))
-        if len(errors) >= _MAX_ERRORS:
-            break
-    return tuple(errors)[:_MAX_ERRORS]
+    # First what is too long to be looked at item by item.
+    errors = too_long(validator.schema, document) or _distinct(
+        error for found in validator.iter_errors(document) for error in _field_errors(found)
+    )
+    return tuple(itertools.islice(errors, _MAX_ERRORS))
+
+
+def too_long(schema: Any, document: object) -> list[FieldError]:
+    """Return the top-level lists and objects of ``document`` with more entries than allowed."""
+    if not isinstance(document, dict):
+        return []
+    return [
+        FieldError(pointer([name]), _BOUNDS[keyword].format(rules[keyword]))
+        for name, rules in schema["properties"].items()
+        for keyword, kind in (("maxItems", list), ("maxProperties", dict))
+        if isinstance(document.get(name), kind) and len(document[name]) > rules.get(keyword, 2**31)
+    ]
+
+
+def _distinct(errors: Iterator[FieldError]) -> Iterator[FieldError]:
+    # The library tells each missing field on its own, and with each of them all.
+    seen: set[FieldError] = set()
+    for error in errors:
+        if error not in seen:
+            seen.add(error)
+            yield error
 
 
 def pointer(path: Sequence[str | int]) -> str:

@@ -12,11 +12,15 @@ from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.image_reference import DEFAULT_REGISTRY, ImageReference
 from ecs.errors import FieldError, InvalidRequestError, RequestNotAllowedError
 from ecs.jsonschemas import load_schema
-from ecs.request_handlers.schema_errors import field_errors
+from ecs.request_handlers.schema_errors import field_errors, pointer
 from ecs.settings import plain_number
 from ecs.tasks.container_spec import STRICT_USER
 from ecs.tasks.model import Network, Profile, PullPolicy, Resources, TaskRequest
 
+_MAX_PROGRAM_BYTES = 4096
+"""Linux's PATH_MAX."""
+_MAX_STRING_BYTES = 131_071
+"""Linux's MAX_ARG_STRLEN, without the NUL."""
 _VALIDATOR = Draft202012Validator(load_schema("task_request"))
 
 
@@ -51,6 +55,7 @@ def parse_task_request(body: bytes, rules: RequestRules) -> TaskRequest:
     resources = document.get("resources", {})
     profile = Profile(document.get("profile", rules.profile))
     errors += _over_maximum(document, rules)
+    errors += _too_long_for_exec(document)
     if profile is Profile.STRICT:
         errors += _against_strict(document)
     if errors or image is None:
@@ -142,10 +147,26 @@ def _over_maximum(document: dict[str, Any], rules: RequestRules) -> list[FieldEr
         ("/resources/pids", resources.get("pids"), maximum.pids),
     ]
     return [
-        FieldError(pointer, f"must be at most {plain_number(bound)}, the operator's maximum")
-        for pointer, value, bound in checks
+        FieldError(where, f"must be at most {plain_number(bound)}, the operator's maximum")
+        for where, value, bound in checks
         if value is not None and value > bound
     ]
+
+
+def _too_long_for_exec(document: dict[str, Any]) -> list[FieldError]:
+    errors = []
+    for name in ("cmd", "entrypoint"):
+        for index, text in enumerate(document.get(name, ())):
+            # The first may be the program: the engine's runtime hangs on a path far over PATH_MAX.
+            limit = _MAX_PROGRAM_BYTES if index == 0 else _MAX_STRING_BYTES
+            if len(text.encode()) > limit:
+                detail = f"must not be longer than {limit} bytes"
+                errors.append(FieldError(f"/{name}/{index}", detail))
+    for name, value in document.get("env", {}).items():
+        if len(name.encode()) + 1 + len(value.encode()) > _MAX_STRING_BYTES:
+            detail = f"name and value must not be longer than {_MAX_STRING_BYTES} bytes together"
+            errors.append(FieldError(pointer(["env", name]), detail))
+    return errors
 
 
 def _against_strict(document: dict[str, Any]) -> list[FieldError]:
@@ -175,5 +196,5 @@ def _pull_policy(image: ImageReference, wish: str, rules: RequestRules) -> PullP
     )
 
 
-def _not_allowed(pointer: str, detail: str) -> RequestNotAllowedError:
-    return RequestNotAllowedError(detail, (FieldError(pointer, detail),))
+def _not_allowed(where: str, detail: str) -> RequestNotAllowedError:
+    return RequestNotAllowedError(detail, (FieldError(where, detail),))

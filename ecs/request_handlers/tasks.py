@@ -4,8 +4,10 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 
 import tornado.web
+from tornado.http1connection import HTTP1Connection
 
 from ecs.errors import (
+    RequestNotAllowedError,
     RequestTooLargeError,
     UnsupportedMediaTypeError,
 )
@@ -40,6 +42,9 @@ class TasksRequestHandler(EcsRequestHandler):
         """Refuse a body that is said to be too large before it is sent."""
         self._body = bytearray()
         self._received_bytes = 0
+        assert isinstance(self.request.connection, HTTP1Connection)
+        # What is over the limit is refused here, and in words.
+        self.request.connection.set_max_body_size(2 * _DISCARDED_BYTES)
         length = self.request.headers.get("Content-Length", "0")
         # What is no number, Tornado refuses when it begins to read the body.
         said_bytes = int(length[:20]) if length.isdecimal() else 0
@@ -64,12 +69,12 @@ class TasksRequestHandler(EcsRequestHandler):
         accept = self.request.headers.get("Accept", "")
         send = _REPRESENTATIONS[best_match(accept, tuple(_REPRESENTATIONS))]
         self._check_content_type()
+        owner = self._owner()
         request = parse_task_request(bytes(self._body), self.services.rules)
         self._body.clear()
-        task = self.services.dispatcher.submit(
-            request, owner=self._owner(), request_id=self.request_id
-        )
+        task = self.services.dispatcher.submit(request, owner=owner, request_id=self.request_id)
         self._task = task
+        self.task_id = task.id
         with self.services.answers.one():
             try:
                 await send(self, task)
@@ -77,9 +82,7 @@ class TasksRequestHandler(EcsRequestHandler):
                 self._cut_off()
             finally:
                 # Nobody else can fetch this answer.
-                self.services.dispatcher.cancel(task)
-                await task.ended()
-                task.output.close()
+                await self.services.dispatcher.release(task)
 
     def _cut_off(self) -> None:
         if not self._finished:
@@ -105,15 +108,16 @@ class TasksRequestHandler(EcsRequestHandler):
             raise UnsupportedMediaTypeError("send the body as Content-Type: application/json")
 
     def _owner(self) -> str:
-        address = self.request.remote_ip or ""
-        key = self.request.headers.get(_KEY_HEADER)
-        if key and self._is_trusted(address):
-            return f"key {key}"
-        return f"address {address}"
+        """Return who is served in turn with others.
 
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            ip_address = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(ip_address in network for network in self.services.settings.trusted_proxies)
+        Raises:
+            RequestNotAllowedError: the caller comes past the trusted proxies.
+        """
+        settings = self.services.settings
+        address = ipaddress.ip_address(self.request.remote_ip or "")
+        if any(address in network for network in settings.trusted_proxies):
+            key = self.request.headers.get(_KEY_HEADER)
+            return f"key {key}" if key else f"address {address}"
+        if not (address.is_loopback or settings.allow_unauthenticated):
+            raise RequestNotAllowedError("tasks are taken through this service's proxy only")
+        return f"address {address}"

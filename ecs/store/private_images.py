@@ -8,8 +8,15 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from ecs.errors import StateStoreError
+
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS private (subject TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS private_images (
+    image_id TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    PRIMARY KEY (image_id, repository)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS private_repositories (repository TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unfinished_pulls (
     reference TEXT PRIMARY KEY,
     image_id_before TEXT NOT NULL
@@ -21,8 +28,8 @@ _BUSY_TIMEOUT_SECONDS = 10.0
 class PrivateImageStore:
     """What needs proof at the registry, and the pulls with credentials that are under way.
 
-    Kept are image ids, since one image can have many names, and names of repositories, since what
-    is private there may be here already under another name.
+    Kept are images by id, with the repositories they came from, since one image can have many
+    names; and repositories, since what is private there may be here already under another name.
 
     A pull is noted before it begins, so that a crash in its midst cannot make an image public.
     """
@@ -41,19 +48,39 @@ class PrivateImageStore:
         """Close the database."""
         self._connection.close()
 
-    async def is_private(self, image_id: str, name: str) -> bool:
-        """Tell whether the image, or the repository ``name``, came in through credentials."""
+    async def origins(self, image_id: str) -> frozenset[str]:
+        """Return the repositories from which credentials brought the image; none if none did."""
+        rows = await self._execute(
+            "SELECT repository FROM private_images WHERE image_id = ?", image_id
+        )
+        return frozenset(repository for (repository,) in rows)
+
+    async def is_private_repository(self, repository: str) -> bool:
+        """Tell whether credentials brought an image of ``repository``."""
         return bool(
-            await self._execute("SELECT 1 FROM private WHERE subject IN (?, ?)", image_id, name)
+            await self._execute(
+                "SELECT 1 FROM private_repositories WHERE repository = ?", repository
+            )
         )
 
-    async def add(self, subject: str) -> None:
-        """Note that an image id, or a repository's name, came in through credentials."""
-        await self._execute("INSERT OR IGNORE INTO private VALUES (?)", subject)
+    async def add_image(self, image_id: str, repository: str) -> None:
+        """Note that credentials brought the image, from ``repository``."""
+        await self._execute(
+            "INSERT OR IGNORE INTO private_images VALUES (?, ?)", image_id, repository
+        )
 
-    async def remove(self, image_id: str, name: str) -> None:
-        """Forget both: the registry gives them to anybody."""
-        await self._execute("DELETE FROM private WHERE subject IN (?, ?)", image_id, name)
+    async def add_repository(self, repository: str) -> None:
+        """Note that credentials brought an image of ``repository``."""
+        await self._execute("INSERT OR IGNORE INTO private_repositories VALUES (?)", repository)
+
+    async def forget(self, image_id: str, repository: str) -> None:
+        """Forget both: ``repository`` gives the image to anybody. Other origins stay."""
+        await self._execute(
+            "DELETE FROM private_images WHERE image_id = ? AND repository = ?",
+            image_id,
+            repository,
+        )
+        await self._execute("DELETE FROM private_repositories WHERE repository = ?", repository)
 
     async def begin_pull(self, reference: str, image_id_before: str) -> None:
         """Note that a pull with credentials is about to begin, and what ``reference`` is now."""
@@ -74,5 +101,8 @@ class PrivateImageStore:
         return await asyncio.to_thread(self._execute_now, statement, parameters)
 
     def _execute_now(self, statement: str, parameters: tuple[str, ...]) -> list[tuple[str, ...]]:
-        with self._lock:
-            return self._connection.execute(statement, parameters).fetchall()
+        try:
+            with self._lock:
+                return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StateStoreError(f"the service's own database failed: {error}") from error

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from ecs.errors import QueueFullError, QueueTimedOutError
+from ecs.errors import QueueFullError, QueueTimedOutError, TooManyTasksError
 
 Grant = asyncio.Future[None]
 
@@ -31,6 +31,7 @@ class Admission:
         self.max_running = max_running
         self._max_queued = max_queued
         self._in_lane = 0
+        self._cleaning = 0
         self._running = 0
         self._queues: OrderedDict[str, deque[Grant]] = OrderedDict()
         self._returning: deque[Grant] = deque()
@@ -56,17 +57,23 @@ class Admission:
             return _UNKNOWN_RETRY_AFTER_SECONDS
         return max(1, min(math.ceil(predicted), _MAX_RETRY_AFTER_SECONDS))
 
-    def check_room(self, tasks: int, timeout_seconds: float) -> None:
+    def check_room(self, *, tasks: int, own_tasks: int, timeout_seconds: float) -> None:
         """Refuse a task that would find the queue full, or wait longer than it may.
 
-        ``tasks`` is the number of those that have not ended, running and waiting.
+        ``tasks`` is the number of those not yet answered, running and waiting; ``own_tasks`` how
+        many of them are the same owner's. One owner may fill half the queue.
 
         Raises:
-            QueueFullError: with the seconds after which to try again.
+            QueueFullError, TooManyTasksError: with the seconds after which to try again.
         """
         if tasks >= self.max_running + self._max_queued:
             raise QueueFullError(
                 f"{tasks} tasks are running or waiting, as many as may", self.retry_after_seconds()
+            )
+        if own_tasks >= self.max_running + max(1, self._max_queued // 2):
+            raise TooManyTasksError(
+                f"{own_tasks} of your tasks are running or waiting, as many as one caller may have",
+                self.retry_after_seconds(),
             )
         waiting = self.queue_length
         predicted = self._predicted_wait_seconds()
@@ -120,11 +127,11 @@ class Admission:
         grant = _new_grant()
         self._cleanups.append((time.monotonic(), grant))
         self._grant()
-        await self._granted(grant, self.leave_lane)
+        await self._granted(grant, self._leave_cleanup)
         try:
             yield
         finally:
-            self.leave_lane()
+            self._leave_cleanup()
 
     async def _granted(self, grant: Grant, give_back: Callable[[], None]) -> None:
         try:
@@ -134,6 +141,10 @@ class Admission:
                 give_back()
             self._drop_cancelled()
             raise
+
+    def _leave_cleanup(self) -> None:
+        self._cleaning -= 1
+        self.leave_lane()
 
     def _give_begin_back(self) -> None:
         self._running -= 1
@@ -149,20 +160,21 @@ class Admission:
 
     def _next(self) -> Grant | None:
         self._drop_cancelled()
-        if self._cleanups:
-            waiting_since, grant = self._cleanups[0]
-            if time.monotonic() - waiting_since > _CLEANUP_PATIENCE_SECONDS:
-                self._cleanups.popleft()
-                return grant
+        # One place is kept from deletions: a hanging engine call must not stop every start.
+        may_clean = bool(self._cleanups) and self._cleaning < max(1, self.max_starting - 1)
+        if may_clean and time.monotonic() - self._cleanups[0][0] > _CLEANUP_PATIENCE_SECONDS:
+            return self._next_cleanup()
         if self._returning:
             return self._returning.popleft()
         if self._queues and self._running < self.max_running:
             self._running += 1
             self._grants_while_busy += 1
             return self._next_in_turn()
-        if self._cleanups:
-            return self._cleanups.popleft()[1]
-        return None
+        return self._next_cleanup() if may_clean else None
+
+    def _next_cleanup(self) -> Grant:
+        self._cleaning += 1
+        return self._cleanups.popleft()[1]
 
     def _next_in_turn(self) -> Grant:
         owner, queue = self._queues.popitem(last=False)

@@ -15,6 +15,9 @@ from ecs.tasks.states import Outcome
 
 _log = structlog.get_logger()
 
+_CANCEL_SECONDS = 10.0
+"""How long canceled tasks may take to end; what they leave then, the next start finds."""
+
 RunnerFactory = Callable[[Task], AsyncEndToEndContainerRunner]
 
 
@@ -36,6 +39,7 @@ class TaskDispatcher:
         self._queue_timeout_seconds = queue_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
         self._runs: dict[Task, asyncio.Task[None]] = {}
+        self._held: set[Task] = set()
         self._container_names: set[str] = set()
         self._group = asyncio.TaskGroup()
         self.draining = False
@@ -61,9 +65,14 @@ class TaskDispatcher:
                 "the service is stopping; try another node, or this one again later",
                 retry_after_seconds=int(self._drain_timeout_seconds) or 1,
             )
-        self._admission.check_room(len(self._runs), self._queue_timeout_seconds)
+        self._admission.check_room(
+            tasks=len(self._held),
+            own_tasks=sum(task.owner == owner for task in self._held),
+            timeout_seconds=self._queue_timeout_seconds,
+        )
         task = Task(request, owner=owner, request_id=request_id, output_limits=self._output_limits)
         run = self._group.create_task(self._run(task), name=task.container_name)
+        self._held.add(task)
         self._runs[task] = run
         self._container_names.add(task.container_name)
         run.add_done_callback(lambda _: self._ended(task))
@@ -74,6 +83,16 @@ class TaskDispatcher:
         run = self._runs.get(task)
         if run is not None:
             run.cancel()
+
+    async def release(self, task: Task) -> None:
+        """Give back what an answered task holds; one that still runs is canceled first.
+
+        Until then the task counts against the queue: its output takes memory and disk.
+        """
+        self.cancel(task)
+        await task.ended()
+        task.output.close()
+        self._held.discard(task)
 
     def is_live(self, container_name: str) -> bool:
         """Tell whether ``container_name`` belongs to a task that has not ended."""
@@ -92,16 +111,16 @@ class TaskDispatcher:
             run.cancel()
         if runs:
             _log.warning("tasks canceled by the stop", tasks=len(runs))
-            await asyncio.wait(runs)
+            await asyncio.wait(runs, timeout=_CANCEL_SECONDS)
 
     async def _run(self, task: Task) -> None:
         structlog.contextvars.bind_contextvars(task_id=task.id, request_id=task.request_id)
         _log.debug("task taken in", image=str(task.request.image), owner=task.owner)
         try:
             await self._new_runner(task).run()
-        except Exception as error:  # noqa: BLE001 - a bug must not take the other tasks along
+        except Exception:  # noqa: BLE001 - a bug must not take the other tasks along
             _log.exception("task failed by a bug in ECS")
-            task.end(Outcome.ENGINE_ERROR, None, EcsError(f"internal error: {error!r}"))
+            task.end(Outcome.ENGINE_ERROR, None, EcsError("a bug in ECS; its log has the cause"))
         finally:
             _log_end(task)
 

@@ -46,6 +46,8 @@ class _SharedPull:
     reference: ImageReference
     credentials: RegistryCredentials | None
     listeners: list[ProgressListener] = field(default_factory=list)
+    before: "_Before | None" = None
+    """Set before the image is fetched with credentials."""
     work: "asyncio.Task[EcsError | None]" = field(init=False)
 
     @property
@@ -81,7 +83,7 @@ class Images:
         self._joinable: dict[tuple[str, str], _SharedPull] = {}
         self._under_way: set[_SharedPull] = set()
         self._unsettled: dict[str, _Before] = {}
-        self._proofs: dict[tuple[str, str], float] = {}
+        self._proofs: dict[tuple[str, str, str], float] = {}
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -116,11 +118,18 @@ class Images:
         """
         await self._settle()
         image = await self._inspector.image(reference)
-        await self._private_pulls_ended(reference)
-        if self._proved(image.image_id, credentials):
-            return image
-        private = await self._store.is_private(image.image_id, reference.name)
-        if private or (verify and credentials is not None):
+        origins = await self._store.origins(image.image_id)
+        needs_proof = (
+            bool(origins)
+            or (verify and credentials is not None)
+            or await self._store.is_private_repository(reference.name)
+            or self._may_come_from_a_private_pull(reference, image.image_id)
+        )
+        # Another repository proves nothing: it may only pretend to have the image.
+        can_be_proved = not origins or reference.name in origins
+        if needs_proof and not (
+            can_be_proved and self._proved(image.image_id, reference, credentials)
+        ):
             raise ImageAccessDeniedError(
                 f"{reference} may be run with credentials only that the registry has confirmed"
             )
@@ -187,6 +196,9 @@ class Images:
         except EcsError as error:
             _log.info("pull failed", image=str(pull.reference), code=error.code, error=str(error))
             return error
+        except Exception:  # noqa: BLE001 - a bug must not take the other pulls along
+            _log.exception("pull failed by a bug in ECS", image=str(pull.reference))
+            return EcsError("a bug in ECS; its log has the cause")
         _log.info("pull ended", image=str(pull.reference))
         return None
 
@@ -202,6 +214,7 @@ class Images:
     async def _fetch_private(self, pull: _SharedPull) -> None:
         reference = pull.reference
         before = _Before(await self._image_id(reference), await self._lister.image_ids())
+        pull.before = before
         await self._store.begin_pull(str(reference), before.image_id)
         try:
             await self._fetch(pull)
@@ -213,14 +226,14 @@ class Images:
                 self._unsettled[str(reference)] = before
                 raise
         image = await self._inspector.image(reference)
-        self._note_proof(image.image_id, pull.right)
+        self._note_proof(image.image_id, reference, pull.right)
 
     async def _settle_one(self, reference: ImageReference, before: "_Before") -> None:
         image_id = await self._image_id(reference)
         if image_id and image_id not in before.present:
-            await self._store.add(image_id)
+            await self._store.add_image(image_id, reference.name)
         if image_id != before.image_id:
-            await self._store.add(reference.name)
+            await self._store.add_repository(reference.name)
         await self._store.end_pull(str(reference))
 
     async def _settle(self) -> None:
@@ -228,19 +241,18 @@ class Images:
             await self._settle_one(ImageReference.parse(reference), before)
             self._unsettled.pop(reference, None)
 
-    async def _private_pulls_ended(self, reference: ImageReference) -> None:
-        works = [
-            pull.work
+    def _may_come_from_a_private_pull(self, reference: ImageReference, image_id: str) -> bool:
+        """Tell whether a pull still under way may have brought the image, but not noted it yet."""
+        return any(
+            pull.before is not None
+            and pull.reference.name == reference.name
+            and image_id not in pull.before.present
             for pull in self._under_way
-            if pull.credentials is not None and pull.reference.name == reference.name
-        ]
-        if works:
-            await asyncio.wait(works)
+        )
 
     async def _note_public(self, reference: ImageReference) -> None:
         image = await self._inspector.image(reference)
-        if await self._store.is_private(image.image_id, reference.name):
-            await self._store.remove(image.image_id, reference.name)
+        await self._store.forget(image.image_id, reference.name)
 
     async def _image_id(self, reference: ImageReference) -> str:
         try:
@@ -248,14 +260,17 @@ class Images:
         except ImageNotFoundError:
             return ""
 
-    def _proved(self, image_id: str, credentials: RegistryCredentials | None) -> bool:
-        return self._proofs.get((image_id, _right(credentials)), 0.0) > time.monotonic()
+    def _proved(
+        self, image_id: str, reference: ImageReference, credentials: RegistryCredentials | None
+    ) -> bool:
+        proof = image_id, reference.name, _right(credentials)
+        return self._proofs.get(proof, 0.0) > time.monotonic()
 
-    def _note_proof(self, image_id: str, right: str) -> None:
+    def _note_proof(self, image_id: str, reference: ImageReference, right: str) -> None:
         now = time.monotonic()
         if len(self._proofs) >= _MAX_PROOFS:
             self._proofs = {key: until for key, until in self._proofs.items() if until > now}
-        self._proofs[image_id, right] = now + self._proof_seconds
+        self._proofs[image_id, reference.name, right] = now + self._proof_seconds
 
 
 def _right(credentials: RegistryCredentials | None) -> str:

@@ -10,6 +10,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerLister, ListedContainer
 from ecs.errors import EngineError
 from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.model import CONTAINER_NAME_PREFIX
 from ecs.tasks.reaper import Reaper
 
 _log = structlog.get_logger()
@@ -18,8 +19,8 @@ _log = structlog.get_logger()
 class OrphanSweep:
     """Hands to the reaper what an earlier run left, and what outlived its deadline.
 
-    Of this instance: every container whose task is not live. Of any instance: every container
-    whose ``ecs.deadline`` has passed, so that a task dies even if the node's ECS never returns.
+    Of this instance: every container whose task is not live. Of other instances: every one whose
+    ``ecs.deadline`` has passed, so that a task dies even if its own ECS never returns.
     """
 
     def __init__(
@@ -60,18 +61,18 @@ class OrphanSweep:
                 self._reaper.remove(name)
 
     def _reason(self, container: ListedContainer) -> str | None:
-        if any(self._reaper.is_pending(name) for name in container.names):
+        # An image may carry any label; the name is given by ECS alone.
+        if not any(name.startswith(CONTAINER_NAME_PREFIX) for name in container.names):
             return None
-        if _deadline(container) < time.time():
-            return "its deadline has passed"
-        is_own = container.labels.get(LABEL_INSTANCE) == self._instance
-        if is_own and not any(self._is_live(name) for name in container.names):
+        if any(self._reaper.is_pending(name) or self._is_live(name) for name in container.names):
+            return None
+        if container.labels.get(LABEL_INSTANCE) == self._instance:
             return "its task is unknown"
-        return None
+        return "its deadline has passed" if _deadline(container) < time.time() else None
 
 
 def _deadline(container: ListedContainer) -> float:
     try:
         return float(container.labels[LABEL_DEADLINE])
-    except ValueError:
+    except (ValueError, TypeError, LookupError):
         return float("inf")
