@@ -122,7 +122,9 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             )
         )
         dispatcher = await stack.enter_async_context(
-            composition._dispatcher(chosen, api, images, admission, reaper)
+            composition._dispatcher(
+                chosen, chosen.instance, api, images=images, admission=admission, reaper=reaper
+            )
         )
         sweep = OrphanSweep(
             api,

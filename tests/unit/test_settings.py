@@ -159,12 +159,12 @@ def test_tls_is_spoken_when_certificates_are_named_or_it_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("instance", "expected"), [("", f"{socket.gethostname()}:1234"), ("one", "one")]
+    ("instance", "expected"), [("", f"{socket.gethostname()}:127.0.0.1:1234"), ("one", "one")]
 )
 def test_an_instance_without_a_name_is_called_by_host_and_port(
     instance: str, expected: str
 ) -> None:
-    assert Settings(instance=instance, port=1234).instance_name == expected
+    assert Settings(instance=instance, port=0).instance_name(1234) == expected
 
 
 def test_a_setting_cannot_be_changed_once_it_is_loaded() -> None:

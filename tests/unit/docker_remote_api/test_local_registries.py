@@ -43,21 +43,25 @@ LOCAL = [
     "example.1",
     "example.0x1.",
     "example.0x",
+    "registry",  # no public name is without a dot
+    "ip6-localhost",
+    "localhost.localdomain",
+    "printer.local",
+    "host.docker.internal",
+    "metadata.google.internal",
+    "nas.home.arpa",
 ]
 PUBLIC = [
     "docker.io",
     "quay.io",
     "registry.example",
     "localhost.example",
-    "notlocalhost",
-    "localhost1",
     "127.0.0.1.example",
     "0x7f.example",
     "1.2.3.4.nip.io",
     "example.0xg",
     "example.1a",
     "example.a1",
-    "registry",
 ]
 
 

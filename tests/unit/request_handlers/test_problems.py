@@ -26,6 +26,7 @@ STATUSES: dict[type[EcsError], int] = {
     errors.RequestNotAllowedError: 403,
     errors.AdmissionError: 503,
     errors.QueueFullError: 503,
+    errors.TooManyTasksError: 429,
     errors.QueueTimedOutError: 503,
     errors.DrainingError: 503,
     errors.ImageError: 500,
@@ -45,6 +46,7 @@ STATUSES: dict[type[EcsError], int] = {
     errors.TruncatedFrameError: 502,
     errors.DaemonStreamError: 502,
     errors.OutputSpoolError: 503,
+    errors.StateStoreError: 503,
     IllegalTransitionError: 500,
 }
 

@@ -114,7 +114,7 @@ def test_nobody_loosens_the_operators_profile() -> None:
     assert field.pointer == "/profile"
 
 
-IMAGES_OF_ANYBODY = ["busybox:1", "quay.io/a:1", "registry:5000/a:1"]
+IMAGES_OF_ANYBODY = ["busybox:1", "quay.io/a:1", "registry.example:5000/a:1"]
 IMAGES_OF_THIS_HOST = [
     "localhost/a:1",
     "localhost:5000/a:1",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ecs.errors import StateStoreError
+from ecs.store import private_images
 from ecs.store.private_images import PrivateImageStore
 
 IMAGE, OTHER_IMAGE = "sha256:1", "sha256:2"
@@ -35,39 +37,42 @@ def open_store(path: Path) -> Iterator[Open]:
 async def test_a_new_store_knows_no_private_image(open_store: Open) -> None:
     store = open_store()
 
-    assert not await store.is_private(IMAGE, NAME)
+    assert await store.origins(IMAGE) == frozenset()
+    assert not await store.is_private_repository(NAME)
     assert await store.unfinished_pulls() == []
 
 
-@pytest.mark.parametrize("subject", [IMAGE, NAME])
-async def test_an_image_is_private_by_its_id_or_by_its_name(open_store: Open, subject: str) -> None:
+async def test_an_image_is_known_by_the_repositories_it_came_from(open_store: Open) -> None:
     store = open_store()
+    for name in (NAME, OTHER_NAME, NAME):
+        await store.add_image(IMAGE, name)
 
-    await store.add(subject)
-
-    assert await store.is_private(IMAGE, NAME)
-    assert not await store.is_private(OTHER_IMAGE, OTHER_NAME)
+    assert await store.origins(IMAGE) == {NAME, OTHER_NAME}
+    assert await store.origins(OTHER_IMAGE) == frozenset()
 
 
-async def test_noting_the_same_again_is_fine(open_store: Open) -> None:
+async def test_a_repository_is_private_by_its_whole_name(open_store: Open) -> None:
     store = open_store()
+    await store.add_repository(NAME)
+    await store.add_repository(NAME)
 
-    await store.add(IMAGE)
-    await store.add(IMAGE)
-
-    assert await store.is_private(IMAGE, NAME)
+    assert await store.is_private_repository(NAME)
+    assert not await store.is_private_repository(OTHER_NAME)
 
 
-async def test_what_is_public_now_is_forgotten_by_id_and_by_name(open_store: Open) -> None:
+async def test_what_one_repository_gives_to_anybody_stays_private_in_others(
+    open_store: Open,
+) -> None:
     store = open_store()
-    for subject in (IMAGE, NAME, OTHER_IMAGE, OTHER_NAME):
-        await store.add(subject)
+    for name in (NAME, OTHER_NAME):
+        await store.add_image(IMAGE, name)
+        await store.add_repository(name)
 
-    await store.remove(IMAGE, NAME)
+    await store.forget(IMAGE, NAME)
 
-    assert not await store.is_private(IMAGE, NAME)
-    assert await store.is_private(OTHER_IMAGE, NAME)
-    assert await store.is_private(IMAGE, OTHER_NAME)
+    assert await store.origins(IMAGE) == {OTHER_NAME}
+    assert not await store.is_private_repository(NAME)
+    assert await store.is_private_repository(OTHER_NAME)
 
 
 async def test_a_pull_is_unfinished_until_it_has_ended(open_store: Open) -> None:
@@ -91,22 +96,24 @@ async def test_a_pull_that_begins_again_is_known_by_what_was_there_last(open_sto
 
 async def test_what_was_noted_outlives_the_process(open_store: Open) -> None:
     first = open_store()
-    await first.add(NAME)
+    await first.add_image(IMAGE, NAME)
+    await first.add_repository(NAME)
     await first.begin_pull("quay.io/a:1", IMAGE)
     first.close()
 
     second = open_store()
 
-    assert await second.is_private(IMAGE, NAME)
+    assert await second.origins(IMAGE) == {NAME}
+    assert await second.is_private_repository(NAME)
     assert await second.unfinished_pulls() == [("quay.io/a:1", IMAGE)]
 
 
 async def test_what_one_connection_notes_the_other_sees(open_store: Open) -> None:
     one, two = open_store(), open_store()
 
-    await one.add(IMAGE)
+    await one.add_image(IMAGE, NAME)
 
-    assert await two.is_private(IMAGE, NAME)
+    assert await two.origins(IMAGE) == {NAME}
 
 
 async def test_two_connections_that_write_at_a_time_lose_nothing(open_store: Open) -> None:
@@ -115,18 +122,31 @@ async def test_two_connections_that_write_at_a_time_lose_nothing(open_store: Ope
 
     async with asyncio.TaskGroup() as group:
         for number, subject in enumerate(subjects):
-            group.create_task(stores[number % 2].add(subject))
+            group.create_task(stores[number % 2].add_image(subject, NAME))
 
-    found = [await stores[0].is_private(subject, "") for subject in subjects]
-    assert all(found)
+    found = [await stores[0].origins(subject) for subject in subjects]
+    assert found == [{NAME}] * len(subjects)
+
+
+async def test_a_database_that_is_locked_is_an_error_of_its_own(
+    open_store: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_images, "_BUSY_TIMEOUT_SECONDS", 0.01)
+    store = open_store()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(StateStoreError, match="locked"):
+        await store.add_repository(NAME)
+    other.close()
 
 
 async def test_names_are_taken_literally(open_store: Open) -> None:
     store = open_store()
-    await store.add("'; DROP TABLE private; --")
+    await store.add_repository("'; DROP TABLE private_repositories; --")
 
-    assert await store.is_private("'; DROP TABLE private; --", NAME)
-    assert not await store.is_private("%", "_")
+    assert await store.is_private_repository("'; DROP TABLE private_repositories; --")
+    assert not await store.is_private_repository("%")
 
 
 def test_the_directory_is_the_owners_alone(open_store: Open, path: Path) -> None:

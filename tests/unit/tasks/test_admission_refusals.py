@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ecs.errors import QueueFullError, QueueTimedOutError
+from ecs.errors import QueueFullError, QueueTimedOutError, TooManyTasksError
 from ecs.tasks.admission import Admission
 from tests.unit.tasks.admitted import (
     LONG_SECONDS,
@@ -19,7 +19,9 @@ SECONDS_PER_TASK = 10.0
 
 @pytest.mark.parametrize("tasks", [0, 6])
 def test_a_task_is_taken_while_fewer_are_there_than_may_run_and_wait(tasks: int) -> None:
-    admission_of(running=3, queued=4).check_room(tasks, LONG_SECONDS)
+    admission_of(running=3, queued=4).check_room(
+        tasks=tasks, own_tasks=0, timeout_seconds=LONG_SECONDS
+    )
 
 
 @pytest.mark.parametrize("tasks", [7, 8])
@@ -27,9 +29,17 @@ def test_a_task_is_refused_when_as_many_are_there_as_may_run_and_wait(tasks: int
     admission = admission_of(running=3, queued=4)
 
     with pytest.raises(QueueFullError, match=f"{tasks} tasks .* as many as may") as refusal:
-        admission.check_room(tasks, LONG_SECONDS)
+        admission.check_room(tasks=tasks, own_tasks=0, timeout_seconds=LONG_SECONDS)
 
     assert refusal.value.retry_after_seconds == 5  # nothing is known yet of how fast it drains
+
+
+def test_one_caller_may_have_half_of_the_queue() -> None:
+    admission = admission_of(running=3, queued=4)
+    admission.check_room(tasks=6, own_tasks=4, timeout_seconds=LONG_SECONDS)
+
+    with pytest.raises(TooManyTasksError, match="5 of your tasks"):
+        admission.check_room(tasks=6, own_tasks=5, timeout_seconds=LONG_SECONDS)
 
 
 @asynccontextmanager
@@ -54,7 +64,7 @@ async def test_a_task_whose_predicted_wait_is_too_long_is_refused_with_that_wait
     expected = "3 tasks are waiting; this one would begin in about 30 seconds, more than the 29 "
     async with draining(monkeypatch, begun=5, waiting=3) as admission:
         with pytest.raises(QueueFullError, match=expected) as refusal:
-            admission.check_room(3, 29.0)
+            admission.check_room(tasks=3, own_tasks=0, timeout_seconds=29.0)
 
         assert refusal.value.retry_after_seconds == 30
 
@@ -63,12 +73,12 @@ async def test_a_task_is_taken_whose_predicted_wait_is_what_it_may_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with draining(monkeypatch, begun=5, waiting=3) as admission:
-        admission.check_room(3, 30.0)
+        admission.check_room(tasks=3, own_tasks=0, timeout_seconds=30.0)
 
 
 async def test_nothing_is_predicted_from_a_few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     async with draining(monkeypatch, begun=4, waiting=100) as admission:
-        admission.check_room(100, 1.0)
+        admission.check_room(tasks=100, own_tasks=0, timeout_seconds=1.0)
 
         assert admission.retry_after_seconds() == 5
 

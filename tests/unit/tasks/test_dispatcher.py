@@ -125,7 +125,7 @@ async def test_a_bug_ends_its_own_task_and_no_other() -> None:
         assert await ended(good) is Outcome.EXITED
         assert bad.result is not None
         assert type(bad.result.error) is EcsError
-        assert "internal error" in str(bad.result.error)
+        assert "a bug in ECS" in str(bad.result.error)
 
 
 async def test_a_draining_service_takes_no_task_and_says_when_to_try_again() -> None:
