@@ -65,17 +65,21 @@ class Ecs:
 
     async def run(self, *cmd: str, **fields: Any) -> TaskResult:
         """Submit a task and return its result."""
-        return await result_of(self.submit(*cmd, **fields))
+        task = self.submit(*cmd, **fields)
+        result = await result_of(task)
+        await self.dispatcher.release(task)
+        return result
 
     def is_idle(self) -> bool:
-        """Whether every place is back, nothing waits, and nothing is to be deleted."""
+        """Whether every place is back, nothing waits, is pulled, or is to be deleted."""
         admission = self.admission
         places = admission._in_lane, admission._running, admission.queue_length
-        return places == (0, 0, 0) and self.reaper.pending_count == 0
+        under_way = len(self.images._under_way), self.reaper.pending_count
+        return (*places, *under_way) == (0, 0, 0, 0, 0)
 
 
 async def result_of(task: Task, timeout: float = RESULT_TIMEOUT_SECONDS) -> TaskResult:
-    """The task's result, which must come within the bound; its output is given back."""
+    """The task's result, which must come within the bound."""
     await eventually(lambda: task.result is not None, timeout)
     return await task.ended()
 

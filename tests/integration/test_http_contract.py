@@ -1,11 +1,13 @@
 """Every mistake of a caller gets its status, its code and a sentence; none makes a 500."""
 
 import asyncio
+import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -321,3 +323,42 @@ async def test_a_key_is_believed_from_a_trusted_proxy_alone(ecservice: StartServ
         owners[trusted] = [line["owner"] for line in service.log_lines() if "owner" in line]
 
     assert owners == {"127.0.0.0/8": ["key alice"], "192.0.2.0/24": ["address 127.0.0.1"]}
+
+
+async def test_a_program_name_that_the_engine_would_hang_on_is_refused(caller: Caller) -> None:
+    command = await caller.run("x" * 5000)
+    argument = await caller.run("echo", "x" * 131_072)
+    variable = await caller.run("true", env={"A": "x" * 131_072})
+    longest = await caller.run("sh", "-c", 'printf %s "$1" | wc -c', "sh", "x" * 131_071)
+
+    assert pointers(command) == ["/cmd/0"]
+    assert pointers(argument) == ["/cmd/1"]
+    assert pointers(variable) == ["/env/A"]
+    assert longest.stdout == b"131071\n"
+
+
+async def test_no_other_path_takes_a_large_body(service: ECService, caller: Caller) -> None:
+    before = service.rss_bytes()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield bytes(1_000_000)
+
+    with contextlib.suppress(aiohttp.ClientError):
+        async with caller.session.post(f"{caller.url}/v1.1/_noop", data=chunks()) as response:
+            assert response.status in (400, 405)
+
+    assert (await caller.get("/livez")).status == 200
+    assert service.peak_rss_bytes() - before < 20_000_000
+
+
+async def test_two_services_of_one_name_do_not_run_at_a_time(ecservice: StartService) -> None:
+    first = await ecservice()
+    second = await ecservice(
+        ready=False,
+        ECS_INSTANCE=first.instance,
+        ECS_STATE_DIRECTORY=first.settings["ECS_STATE_DIRECTORY"],
+    )
+
+    assert await second.wait(10) == 1
+    assert "a service of that name runs already" in second.log_path.read_text()
