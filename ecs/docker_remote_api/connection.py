@@ -189,6 +189,8 @@ class DockerRemoteApi:
             json=body,
             headers=headers,
         ) as response:
+            if response.status == _BAD_REQUEST:
+                self._version = None  # so an engine answers that came back as an older version
             if response.status >= _BAD_REQUEST:
                 raise _error_for(response.status, await self._message(response))
             yield response
@@ -216,7 +218,9 @@ class DockerRemoteApi:
     async def _message(self, response: aiohttp.ClientResponse) -> str:
         with _translated(self._timeout_seconds):
             async with asyncio.timeout(self._timeout_seconds):
-                body = await response.content.read(_MAX_ERROR_BYTES)
+                body = b""
+                while len(body) < _MAX_ERROR_BYTES and (more := await response.content.readany()):
+                    body += more
         try:
             message = json.loads(body)["message"]
         except (ValueError, LookupError, TypeError, RecursionError):

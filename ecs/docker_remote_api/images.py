@@ -20,6 +20,8 @@ from ecs.errors import (
     ImagePullFailedError,
 )
 
+_COMPLETE = "Status: "
+"""The last line of a pull that was not broken off: "Status: Downloaded newer image for …"."""
 _MAX_LINE_BYTES = 1024 * 1024
 
 # The engine passes a registry's refusal on as status 500 with the registry client's text (20.10
@@ -138,16 +140,17 @@ class AsyncImagePuller:
                 headers=headers,
                 timeout_seconds=timeout_seconds,
             ) as response:
-                pending = b""
+                pending, complete = b"", False
                 async for chunk in chunks(response):
                     *lines, pending = (pending + chunk).split(b"\n")
                     if len(pending) > _MAX_LINE_BYTES:
                         raise EngineProtocolError("a pull's progress line does not end")
-                    for line in lines:
-                        if line.strip():
-                            yield _progress(line)
-                if pending.strip():
-                    yield _progress(pending)
+                    for line in filter(bytes.strip, lines):
+                        progress = _progress(line)
+                        complete = progress.status.startswith(_COMPLETE)
+                        yield progress
+                if pending.strip() or not complete:
+                    raise ImagePullFailedError("the engine broke the pull off without a reason")
         except EngineNotFoundError as error:
             raise ImageNotFoundError(str(error)) from error
         except (EngineRefusedError, EngineFailedError) as error:
@@ -165,7 +168,7 @@ def _progress(line: bytes) -> PullProgress:
     detail = mapping(document, "progressDetail")
     return PullProgress(
         layer=str(document.get("id", "")),
-        status=text(document, "status"),
+        status=str(document.get("status", "")),
         current_bytes=integer(detail, "current") if "current" in detail else None,
         total_bytes=integer(detail, "total") if "total" in detail else None,
     )

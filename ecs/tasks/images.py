@@ -35,6 +35,9 @@ from ecs.store.private_images import PrivateImageStore
 _log = structlog.get_logger()
 _ANYBODY = ""
 _MAX_PROOFS = 10_000
+_PULL_TIMEOUTS = 10
+_GIVEN_UP_SECONDS = 60.0
+"""How long the engine may still bring the image of a pull that was given up."""
 
 ProgressListener = Callable[[PullProgress], None]
 
@@ -84,6 +87,7 @@ class Images:
         self._under_way: set[_SharedPull] = set()
         self._unsettled: dict[str, _Before] = {}
         self._proofs: dict[tuple[str, str, str], float] = {}
+        self._closing = False
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -94,6 +98,7 @@ class Images:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._closing = True
         for pull in self._under_way:
             pull.work.cancel()
         await self._group.__aexit__(None, None, None)
@@ -116,14 +121,13 @@ class Images:
                 to it; pull it.
             EngineError: no answer, or none of the API.
         """
-        await self._settle()
         image = await self._inspector.image(reference)
+        await self._settle(reference.name)
         origins = await self._store.origins(image.image_id)
         needs_proof = (
             bool(origins)
             or (verify and credentials is not None)
             or await self._store.is_private_repository(reference.name)
-            or self._may_come_from_a_private_pull(reference, image.image_id)
         )
         # Another repository proves nothing: it may only pretend to have the image.
         can_be_proved = not origins or reference.name in origins
@@ -204,7 +208,10 @@ class Images:
 
     async def _fetch(self, pull: _SharedPull) -> None:
         progress_lines = self._puller.pull(
-            pull.reference, pull.credentials, timeout_seconds=self._pull_timeout_seconds
+            pull.reference,
+            pull.credentials,
+            # Who waits gives up by a clock of its own; somebody may have come late.
+            timeout_seconds=_PULL_TIMEOUTS * self._pull_timeout_seconds,
         )
         async with aclosing(progress_lines):
             async for progress in progress_lines:
@@ -218,13 +225,20 @@ class Images:
         await self._store.begin_pull(str(reference), before.image_id)
         try:
             await self._fetch(pull)
-        finally:
-            try:
-                await self._settle_one(reference, before)
-            except EcsError:
-                # The engine went away: settled before anybody may run an image again.
-                self._unsettled[str(reference)] = before
+        except asyncio.CancelledError:
+            if self._closing:
                 raise
+            # The engine may have been at the very end: the pull stays under way a while longer.
+            await asyncio.sleep(_GIVEN_UP_SECONDS)
+        finally:
+            if not self._closing:
+                try:
+                    await self._settle_one(reference, before)
+                    await self._end_pull(pull)
+                except EcsError:
+                    # The engine went away: settled before anybody may run an image again.
+                    self._unsettled[str(reference)] = before
+                    raise
         image = await self._inspector.image(reference)
         self._note_proof(image.image_id, reference, pull.right)
 
@@ -234,25 +248,28 @@ class Images:
             await self._store.add_image(image_id, reference.name)
         if image_id != before.image_id:
             await self._store.add_repository(reference.name)
-        await self._store.end_pull(str(reference))
 
-    async def _settle(self) -> None:
+    async def _end_pull(self, pull: _SharedPull) -> None:
+        """Take the note of the pull back, unless it stands for another one too."""
+        for other in self._under_way - {pull}:
+            if other.before is not None and other.reference == pull.reference:
+                return
+        await self._store.end_pull(str(pull.reference))
+
+    async def _settle(self, name: str) -> None:
+        """Note what pulls with credentials brought to the repository ``name`` up to now."""
         for reference, before in list(self._unsettled.items()):
             await self._settle_one(ImageReference.parse(reference), before)
+            await self._store.end_pull(reference)
             self._unsettled.pop(reference, None)
-
-    def _may_come_from_a_private_pull(self, reference: ImageReference, image_id: str) -> bool:
-        """Tell whether a pull still under way may have brought the image, but not noted it yet."""
-        return any(
-            pull.before is not None
-            and pull.reference.name == reference.name
-            and image_id not in pull.before.present
-            for pull in self._under_way
-        )
+        for pull in list(self._under_way):
+            if pull.before is not None and pull.reference.name == name:
+                await self._settle_one(pull.reference, pull.before)
 
     async def _note_public(self, reference: ImageReference) -> None:
         image = await self._inspector.image(reference)
         await self._store.forget(image.image_id, reference.name)
+        self._note_proof(image.image_id, reference, _ANYBODY)
 
     async def _image_id(self, reference: ImageReference) -> str:
         try:

@@ -163,7 +163,8 @@ async def test_a_line_of_progress_of_another_kind_is_passed_over(
 ) -> None:
     async def with_unknown_lines(request: Request, connection: Connection) -> None:
         fake.images[IMAGE] = image_id(IMAGE)
-        await line('{"aux": {"ID": "sha256:0"}, "new": true}')(request, connection)
+        lines = b'{"aux": {"ID": "sha256:0"}, "new": true}\n{"status": "Status: Downloaded"}\n'
+        await streams(lines)(request, connection)
 
     async with running_ecs(tmp_path, fake.docker_host) as ecs:
         fake.next("pull", with_unknown_lines)
@@ -339,7 +340,7 @@ async def test_a_task_that_waits_for_anothers_pull_holds_no_place_in_the_lane(
         asked = fake.count("inspect_image")
         for _ in range(ecs.admission.max_starting):
             ecs.submit("echo", image=OTHER_TAG)
-        await eventually(lambda: fake.count("inspect_image") == asked + 2)
+        await eventually(lambda: fake.count("inspect_image") >= asked + 2)
 
         assert (await ecs.run("echo")).outcome is Outcome.EXITED
 
@@ -364,8 +365,6 @@ async def test_a_pull_given_up_that_the_engine_ends_nevertheless_makes_no_public
         await connection.begin()
         await connection.line(status="Downloading", id="1")
         await connection.left()
-        asked = fake.count("inspect_image")
-        await eventually(lambda: fake.count("inspect_image") > asked)
         fake.images[IMAGE] = fake.registry[IMAGE]
 
     async with running_ecs(tmp_path, fake.docker_host) as ecs:

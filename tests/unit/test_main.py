@@ -1,6 +1,7 @@
 """What the composition root decides before, and when, it meets an engine."""
 
 import os
+import resource
 import socket
 import subprocess
 from pathlib import Path
@@ -189,6 +190,43 @@ def test_a_wrong_setting_ends_the_program_with_one_line(
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith("ecservice: ")
+
+
+def test_a_second_service_of_the_same_name_ends_with_one_line(tmp_path: Path) -> None:
+    settings = Settings(state_directory=tmp_path / "state")
+
+    with main._instance_lock(settings, "one"):
+        ended = run_program(
+            tmp_path, ECS_STATE_DIRECTORY=str(tmp_path / "state"), ECS_INSTANCE="one"
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ecservice: instance = 'one' (ECS_INSTANCE) is not allowed: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_service_of_another_name_or_after_the_first_has_ended_may_run(tmp_path: Path) -> None:
+    settings = Settings(state_directory=tmp_path / "state")
+
+    with main._instance_lock(settings, "one"), main._instance_lock(settings, "two"):
+        pass
+    with main._instance_lock(settings, "one"):
+        pass
+
+
+@pytest.mark.parametrize(("hard", "warnings"), [(10_000, 0), (500, 1)])
+def test_too_few_open_files_are_told_and_all_there_are_are_taken(
+    hard: int, warnings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
+
+    with capture_logs() as logs:
+        main._raise_open_files_limit(Settings(max_running_tasks=100, max_queued_tasks=100))
+
+    assert taken == [(hard, hard)]
+    assert [entry["log_level"] for entry in logs] == ["warning"] * warnings
 
 
 def test_a_port_that_is_taken_ends_the_program_with_one_line(tmp_path: Path) -> None:

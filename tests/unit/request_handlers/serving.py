@@ -97,7 +97,9 @@ async def serving(
         (listener,) = tornado.netutil.bind_sockets(0, "127.0.0.1")
         server.add_socket(listener)
         port = listener.getsockname()[1]
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            yield Site(port, services, session, tasks)
-        server.stop()
-        await server.close_all_connections()
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                yield Site(port, services, session, tasks)
+        finally:
+            server.stop()
+            await server.close_all_connections()

@@ -137,6 +137,15 @@ def test_several_bad_fields_are_told_together() -> None:
     assert {error.pointer for error in errors} == {"/docker_image", "/cmd", "/network", "/user"}
 
 
+def test_of_a_list_that_is_too_long_the_items_are_not_looked_at() -> None:
+    errors = errors_of({"cmd": [1] * 4097, "env": {str(number): 1 for number in range(1025)}})
+
+    assert errors == (
+        FieldError("/cmd", "must not have more than 4096 entries"),
+        FieldError("/env", "must not have more than 1024 entries"),
+    )
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
 def test_a_document_that_is_no_object_is_told(document: object) -> None:
     assert errors_of(document) == (FieldError("", "must be an object"),)

@@ -94,6 +94,50 @@ def test_all_that_is_too_much_is_told_together() -> None:
     ]
 
 
+PROGRAM_BYTES, STRING_BYTES = 4096, 131_071
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cmd": ["x" * PROGRAM_BYTES]},
+        {"cmd": ["x", "y" * STRING_BYTES]},
+        {"entrypoint": ["x" * PROGRAM_BYTES, "y" * STRING_BYTES]},
+        {"env": {"NAME": "x" * (STRING_BYTES - 5)}},
+        {"env": {"é" * 5: "x" * (STRING_BYTES - 11)}},
+    ],
+    ids=["program", "argument", "entrypoint", "variable", "name in bytes"],
+)
+def test_what_the_kernel_takes_is_taken(changes: dict[str, Any]) -> None:
+    parse(body(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "limit"),
+    [
+        ({"cmd": ["x" * (PROGRAM_BYTES + 1)]}, "/cmd/0", "4096"),
+        ({"cmd": ["é" * (PROGRAM_BYTES // 2) + "x"]}, "/cmd/0", "4096"),
+        ({"cmd": ["x", "y" * (STRING_BYTES + 1)]}, "/cmd/1", "131071"),
+        ({"entrypoint": ["x" * (PROGRAM_BYTES + 1)]}, "/entrypoint/0", "4096"),
+        ({"env": {"A/B": "x" * (STRING_BYTES - 3)}}, "/env/A~1B", "131071"),
+    ],
+)
+def test_what_the_kernel_does_not_take_is_refused(
+    changes: dict[str, Any], pointer: str, limit: str
+) -> None:
+    (field,) = refused(body(**changes))
+
+    assert field.pointer == pointer
+    assert f"must not be longer than {limit} bytes" in field.detail
+
+
+@pytest.mark.xfail(strict=True, reason="BUG: behind an entrypoint the first of cmd is no program")
+def test_a_script_behind_an_entrypoint_may_be_longer_than_a_path() -> None:
+    request = parse(body(entrypoint=["sh", "-c"], cmd=["echo hello\n" * 1000]))
+
+    assert len(request.cmd[0]) == 11_000
+
+
 @pytest.mark.parametrize("operators", Profile)
 def test_the_strict_profile_takes_no_user(operators: Profile) -> None:
     (field,) = refused(body(profile="strict", user="1000"), profile=operators)
@@ -124,6 +168,9 @@ IMAGES_OF_THIS_HOST = [
     "2130706433:80/a:1",
     "10.0.0.1/a:1",
     "[::1]:5000/a:1",
+    "[cafe]:5000/a:1",
+    "registry:5000/a:1",
+    "metadata.google.internal/a:1",
 ]
 
 

@@ -2,10 +2,15 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from structlog.testing import capture_logs
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
+from ecs.errors import RequestNotAllowedError
 from ecs.request_handlers import tasks
+from ecs.request_handlers.application import make_application
 from tests.unit.request_handlers.bodies import body
 from tests.unit.request_handlers.serving import serving
 from tests.unit.scripted_runner import go_on_for_ever
@@ -30,6 +35,37 @@ async def test_a_key_is_believed_from_a_trusted_proxy_alone(
         await site.run(headers)
 
     assert [task.owner for task in site.tasks] == [owner]
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "owner"),
+    [
+        ("10.0.0.1", {"allow_unauthenticated": True}, "address 10.0.0.1"),
+        ("10.0.0.1", {"trusted_proxies": "10.0.0.1"}, "address 10.0.0.1"),
+        ("::1", {}, "address ::1"),
+        ("fe80::1%eth0", {"allow_unauthenticated": True}, "address fe80::1%eth0"),
+        ("10.0.0.1", {"trusted_proxies": "10.0.0.2"}, None),
+        ("10.0.0.1", {}, None),
+        ("::2", {}, None),
+    ],
+)
+async def test_a_caller_who_comes_past_the_proxies_is_refused(
+    address: str, settings: dict[str, Any], owner: str | None
+) -> None:
+    async with serving(**settings) as site:
+        start_line = RequestStartLine("POST", "/v1.1/tasks", "HTTP/1.1")
+        request = HTTPServerRequest(
+            start_line=start_line, headers=HTTPHeaders({"Host": "x"}), connection=Mock()
+        )
+        request.remote_ip = address  # nobody but this machine reaches the site
+        handler = tasks.TasksRequestHandler(
+            make_application(site.services), request, services=site.services
+        )
+        if owner is None:
+            with pytest.raises(RequestNotAllowedError):
+                handler._owner()
+        else:
+            assert handler._owner() == owner
 
 
 async def test_a_task_has_the_id_of_its_request() -> None:
@@ -160,3 +196,38 @@ async def test_the_output_of_a_task_is_given_back_after_its_answer(closed: bool)
         await asyncio.wait({asking})
 
         await eventually(lambda: site.tasks[0].output._order._closed)
+
+
+async def test_a_caller_with_too_many_tasks_is_told_when_to_come_again() -> None:
+    async with serving(go_on_for_ever, running=1, queued=4) as site:
+        asking = [asyncio.create_task(site.run()) for _ in range(3)]
+        await eventually(lambda: len(site.tasks) == 3)
+
+        answer = await site.run()
+        for task in asking:
+            task.cancel()
+
+    assert (answer.status, answer.document["code"]) == (429, "too_many_tasks")
+    assert answer.headers["Retry-After"] == "5"
+
+
+async def test_the_log_of_a_request_names_its_task() -> None:
+    async with serving() as site:
+        with capture_logs() as logs:
+            answer = await site.run()
+
+    (entry,) = [entry for entry in logs if entry["event"] == "request"]
+    assert entry["task_id"] == answer.document["id"]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1.1/_noop"])
+async def test_a_body_where_none_belongs_is_not_read_without_a_bound(path: str) -> None:
+    async with serving() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n".encode()
+        )
+        status_line = await asyncio.wait_for(reader.readline(), 60)
+        writer.close()
+
+    assert status_line.split()[1] in (b"400", b"404", b"405", b"413")

@@ -1,3 +1,4 @@
+import asyncio
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.tasks.admitted import (
     frozen_clock,
     occupied_lane,
     pass_on,
+    settle,
     waiting_for,
 )
 
@@ -115,6 +117,32 @@ async def test_a_deletion_gives_way_for_three_seconds_and_no_longer(
         await pass_on(admission)
 
         assert waiting.granted[0] == first
+
+
+@pytest.mark.parametrize(("places", "deletions"), [(1, 1), (2, 1), (3, 2), (5, 4)])
+async def test_deletions_leave_one_place_to_tasks_where_there_is_more_than_one(
+    places: int, deletions: int
+) -> None:
+    admission = admission_of(starting=places)
+    release = asyncio.Event()
+
+    async def hang() -> None:
+        async with admission.cleanup():
+            begun.append(None)
+            await release.wait()
+
+    begun: list[None] = []
+    async with asyncio.TaskGroup() as group:
+        for _ in range(places + 1):
+            group.create_task(hang())
+        await settle()
+        assert len(begun) == deletions
+        async with waiting_for(admission) as waiting:
+            await waiting.begin("task")
+            assert len(waiting.granted) == places - deletions
+        release.set()
+
+    assert len(begun) == places + 1
 
 
 async def test_deletions_go_on_while_no_more_tasks_may_run() -> None:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ecs.errors import DrainingError, EcsError, QueueFullError
+from ecs.errors import DrainingError, EcsError, QueueFullError, TooManyTasksError
+from ecs.tasks import dispatcher as dispatcher_module
 from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
@@ -19,10 +20,10 @@ LONG_SECONDS = 60.0
 
 @asynccontextmanager
 async def dispatcher_of(
-    run: Run, *, running: int = 10, drain_timeout_seconds: float = LONG_SECONDS
+    run: Run, *, running: int = 10, queued: int = 0, drain_timeout_seconds: float = LONG_SECONDS
 ) -> AsyncIterator[TaskDispatcher]:
     async with TaskDispatcher(
-        Admission(max_starting=1, max_running=running, max_queued=0),
+        Admission(max_starting=1, max_running=running, max_queued=queued),
         scripted(run),
         output_limits=builders.OUTPUT_LIMITS,
         queue_timeout_seconds=LONG_SECONDS,
@@ -31,8 +32,8 @@ async def dispatcher_of(
         yield dispatcher
 
 
-def submit(dispatcher: TaskDispatcher) -> Task:
-    return dispatcher.submit(builders.task_request(), owner="somebody", request_id="r1")
+def submit(dispatcher: TaskDispatcher, owner: str = "somebody") -> Task:
+    return dispatcher.submit(builders.task_request(), owner=owner, request_id="r1")
 
 
 async def ended(task: Task) -> Outcome:
@@ -106,6 +107,60 @@ async def test_a_task_too_many_is_refused_though_the_others_took_no_step_yet() -
 
         with pytest.raises(QueueFullError):
             submit(dispatcher)
+
+
+async def test_a_caller_with_too_many_tasks_is_refused_and_another_is_not() -> None:
+    async with dispatcher_of(go_on_for_ever, running=1, queued=4) as dispatcher:
+        for _ in range(3):
+            submit(dispatcher, "greedy")
+
+        with pytest.raises(TooManyTasksError):
+            submit(dispatcher, "greedy")
+        submit(dispatcher, "modest")
+
+
+async def test_a_task_counts_until_what_it_wrote_is_given_back() -> None:
+    async with dispatcher_of(succeed, running=1) as dispatcher:
+        task = submit(dispatcher)
+        await ended(task)
+        with pytest.raises(QueueFullError):
+            submit(dispatcher)
+
+        await dispatcher.release(task)
+
+        submit(dispatcher)
+
+
+async def test_releasing_a_task_that_runs_cancels_it() -> None:
+    async with dispatcher_of(go_on_for_ever) as dispatcher:
+        task = submit(dispatcher)
+        await asyncio.sleep(0)
+
+        await dispatcher.release(task)
+
+        assert await ended(task) is Outcome.CANCELED
+
+
+async def test_a_drain_does_not_wait_for_ever_for_what_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "_CANCEL_SECONDS", 0.001)
+    release = asyncio.Event()
+
+    async def ignore_a_cancellation(_: Task) -> None:
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            await release.wait()
+
+    async with dispatcher_of(ignore_a_cancellation, drain_timeout_seconds=0.001) as dispatcher:
+        task = submit(dispatcher)
+        await asyncio.sleep(0)
+
+        await dispatcher.drain()
+
+        assert task.result is None
+        release.set()
 
 
 async def test_a_bug_ends_its_own_task_and_no_other() -> None:

@@ -48,6 +48,13 @@ def test_an_orphan_is_one_of_ours_without_a_task_or_anybodys_past_its_deadline(
     assert sweep._reason(listed) == reason
 
 
+@pytest.mark.parametrize("labels", [{}, {"ecs.deadline": ""}, {"ecs.deadline": None}])
+def test_without_a_deadline_nobodys_container_is_an_orphan(
+    labels: dict[str, str], sweep: OrphanSweep
+) -> None:
+    assert sweep._reason(ListedContainer("0123", [UNKNOWN], labels, "running")) is None
+
+
 def test_what_waits_to_be_deleted_already_is_no_orphan(sweep: OrphanSweep, reaper: Reaper) -> None:
     reaper.remove(UNKNOWN)
 

@@ -1,0 +1,169 @@
+"""A client that goes away takes its task with it: nobody else could fetch the answer."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import images
+from tests.client import Caller, calling
+from tests.conftest import StartService
+from tests.engines import EngineProbe
+from tests.fake_engine import Connection, FakeEngine, Request, fake_engine
+from tests.services import ECService
+from tests.traces import files_in
+from tests.waiting import eventually
+
+REPRESENTATIONS = ["application/json", "text/event-stream", "text/plain"]
+PATIENT_SECONDS = 30
+
+
+class Client:
+    """One POST under way, whose connection can be closed."""
+
+    def __init__(self, caller: Caller, accept: str, *cmd: str, image: str = images.BUSYBOX) -> None:
+        self._work = asyncio.create_task(self._post(caller, accept, *cmd, image=image))
+
+    async def _post(self, caller: Caller, accept: str, *cmd: str, image: str) -> None:
+        async with caller.stream(accept, *cmd, image=image) as response:
+            await response.read()
+
+    async def leave(self) -> None:
+        assert not self._work.done()
+        self._work.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._work
+
+
+def logged(service: ECService, event: str, **fields: Any) -> list[dict[str, Any]]:
+    """The lines of the log about an event."""
+    fields["event"] = event
+    return [line for line in service.log_lines() if fields.items() <= line.items()]
+
+
+def seen(service: ECService, count: int, event: str, **fields: Any) -> Callable[[], bool]:
+    return lambda: len(logged(service, event, **fields)) >= count
+
+
+async def is_forgotten(service: ECService, engine: EngineProbe) -> None:
+    """See that the service is rid of the one task whose client left."""
+    await eventually(seen(service, 1, "task ended", outcome="canceled"), PATIENT_SECONDS)
+    await eventually(seen(service, 1, "request", status=499), PATIENT_SECONDS)
+    await eventually(lambda: not engine.containers(service.instance), PATIENT_SECONDS)
+    assert not files_in(Path(service.settings["ECS_SPOOL_DIRECTORY"]))
+    assert not [line for line in service.log_lines() if line["level"] == "error"]
+
+
+@pytest.mark.parametrize("accept", REPRESENTATIONS)
+async def test_a_client_may_leave_while_its_task_runs(
+    ecservice: StartService, engine: EngineProbe, accept: str
+) -> None:
+    service = await ecservice(ECS_MAX_RUNNING_TASKS="1", ECS_SPOOL_MEMORY_BYTES="1024")
+    async with calling(service.url) as caller:
+        talks_and_sleeps = "yes 0123456789 | head -c 100000; sleep 3600"
+        client = Client(caller, accept, "sh", "-c", talks_and_sleeps, image=images.VOLUME)
+        await eventually(lambda: is_running(service, engine), PATIENT_SECONDS)
+        await client.leave()
+
+        await is_forgotten(service, engine)
+        assert (await caller.run("true")).status == 201  # the one place is free
+
+
+def is_running(service: ECService, engine: EngineProbe) -> bool:
+    found = engine.client.api.containers(
+        filters={"label": f"ecs.instance={service.instance}", "status": "running"}
+    )
+    return bool(found)
+
+
+@pytest.mark.parametrize("accept", REPRESENTATIONS)
+async def test_a_client_may_leave_while_its_task_is_queued(
+    ecservice: StartService, engine: EngineProbe, accept: str
+) -> None:
+    service = await ecservice(ECS_MAX_RUNNING_TASKS="1", ECS_LOG_LEVEL="debug")
+    async with calling(service.url) as caller:
+        running = asyncio.create_task(caller.run("sh", "-c", "sleep 2; echo done"))
+        await eventually(lambda: is_running(service, engine), PATIENT_SECONDS)
+        client = Client(caller, accept, "true")
+        await eventually(seen(service, 2, "task taken in"), PATIENT_SECONDS)
+        await client.leave()
+
+        await eventually(seen(service, 1, "task ended", outcome="canceled"), PATIENT_SECONDS)
+        assert (await running).stdout == b"done\n"
+        await is_forgotten(service, engine)
+        (line,) = logged(service, "task ended", outcome="canceled")
+        assert line["create_seconds"] == 0
+
+
+@pytest.mark.parametrize("accept", REPRESENTATIONS)
+async def test_a_client_may_leave_while_its_image_is_pulled(
+    ecservice: StartService, engine: EngineProbe, silent_registry: str, accept: str
+) -> None:
+    service = await ecservice(
+        ECS_MAX_RUNNING_TASKS="1", ECS_ALLOWED_REGISTRIES=f"docker.io,{silent_registry}"
+    )
+    async with calling(service.url) as caller:
+        client = Client(caller, accept, "true", image=f"{silent_registry}/ecs-test/nothing:1")
+        await eventually(seen(service, 1, "pull began"), PATIENT_SECONDS)
+        await client.leave()
+
+        await is_forgotten(service, engine)
+        assert (await caller.run("true")).status == 201
+
+
+@pytest.mark.parametrize("accept", REPRESENTATIONS)
+async def test_a_client_may_leave_while_its_container_is_created(
+    ecservice: StartService, accept: str
+) -> None:
+    async with fake_engine() as fake:
+        service = await ecservice(
+            DOCKER_HOST=fake.docker_host,
+            ECS_KEEP_ALIVE_SECONDS="0.1",  # a stream of events then notices the end twice
+            ECS_SWEEP_INTERVAL_SECONDS="3600",
+        )
+        async with calling(service.url) as caller:
+            create = Held(fake)
+            fake.next("create", create)
+            client = Client(caller, accept, "sleep", "3600")
+            await eventually(lambda: fake.count("create"), PATIENT_SECONDS)
+            await client.leave()
+            # Some later request is answered: the service knows by now that the client has gone.
+            for _ in range(10):
+                assert (await caller.run("echo")).status == 201
+            create.released.set()
+
+            await eventually(seen(service, 1, "task ended", outcome="canceled"), PATIENT_SECONDS)
+            await eventually(lambda: not fake.containers, PATIENT_SECONDS)
+        await service.stop()
+        assert not fake.containers
+
+
+class Held:
+    """A verb that the engine does not carry out before it is released."""
+
+    def __init__(self, fake: FakeEngine) -> None:
+        self._fake = fake
+        self.released = asyncio.Event()
+
+    async def __call__(self, request: Request, connection: Connection) -> None:
+        await self.released.wait()
+        await self._fake.play(request, connection)
+
+
+async def test_many_clients_may_leave_at_once(ecservice: StartService, engine: EngineProbe) -> None:
+    service = await ecservice(ECS_MAX_RUNNING_TASKS="4")
+    async with calling(service.url) as caller:
+        clients = [
+            Client(caller, REPRESENTATIONS[number % 3], "sleep", "3600") for number in range(12)
+        ]
+        await eventually(lambda: is_running(service, engine), PATIENT_SECONDS)
+        for client in clients:
+            await client.leave()
+
+        await eventually(seen(service, 12, "request", status=499), PATIENT_SECONDS)
+        await eventually(lambda: not engine.containers(service.instance), PATIENT_SECONDS)
+        assert (await caller.run("true")).status == 201
+    assert not [line for line in service.log_lines() if line["level"] == "error"]
