@@ -155,10 +155,13 @@ def _over_maximum(document: dict[str, Any], rules: RequestRules) -> list[FieldEr
 
 def _too_long_for_exec(document: dict[str, Any]) -> list[FieldError]:
     errors = []
+    # The first is the program, unless the image's own entrypoint is: the engine's runtime hangs on
+    # a path far over PATH_MAX.
+    program = "entrypoint" if document.get("entrypoint") else "cmd"
     for name in ("cmd", "entrypoint"):
         for index, text in enumerate(document.get(name, ())):
-            # The first may be the program: the engine's runtime hangs on a path far over PATH_MAX.
-            limit = _MAX_PROGRAM_BYTES if index == 0 else _MAX_STRING_BYTES
+            is_program = name == program and index == 0
+            limit = _MAX_PROGRAM_BYTES if is_program else _MAX_STRING_BYTES
             if len(text.encode()) > limit:
                 detail = f"must not be longer than {limit} bytes"
                 errors.append(FieldError(f"/{name}/{index}", detail))

@@ -59,8 +59,6 @@ def test_a_line_of_progress_is_understood(
         b"null",
         b'"status"',
         b"[" * 100_000,
-        line(id="a1"),
-        line(status=1),
         line(status="x", progressDetail="x"),
         line(status="x", progressDetail={"current": "1"}),
         line(status="x", errorDetail="x"),
