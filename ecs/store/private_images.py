@@ -6,6 +6,7 @@ The engine itself does not know: once pulled, an image is anybody's. No credenti
 import asyncio
 import sqlite3
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from ecs.errors import StateStoreError
@@ -23,6 +24,16 @@ CREATE TABLE IF NOT EXISTS unfinished_pulls (
 ) WITHOUT ROWID;
 """
 _BUSY_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Of an image: the repositories from which credentials brought it; of a repository: whether
+    credentials brought any image of it.
+    """
+
+    origins: frozenset[str]
+    repository_is_private: bool
 
 
 class PrivateImageStore:
@@ -48,19 +59,17 @@ class PrivateImageStore:
         """Close the database."""
         self._connection.close()
 
-    async def origins(self, image_id: str) -> frozenset[str]:
-        """Return the repositories from which credentials brought the image; none if none did."""
+    async def look_up(self, image_id: str, repository: str) -> "Privacy":
+        """Return what is known of an image and of the repository it is asked for by."""
         rows = await self._execute(
-            "SELECT repository FROM private_images WHERE image_id = ?", image_id
+            "SELECT 'origin', repository FROM private_images WHERE image_id = ? "
+            "UNION ALL SELECT 'private', repository FROM private_repositories WHERE repository = ?",
+            image_id,
+            repository,
         )
-        return frozenset(repository for (repository,) in rows)
-
-    async def is_private_repository(self, repository: str) -> bool:
-        """Tell whether credentials brought an image of ``repository``."""
-        return bool(
-            await self._execute(
-                "SELECT 1 FROM private_repositories WHERE repository = ?", repository
-            )
+        return Privacy(
+            origins=frozenset(name for kind, name in rows if kind == "origin"),
+            repository_is_private=any(kind == "private" for kind, _ in rows),
         )
 
     async def add_image(self, image_id: str, repository: str) -> None:

@@ -123,14 +123,14 @@ class Images:
         """
         image = await self._inspector.image(reference)
         await self._settle(reference.name)
-        origins = await self._store.origins(image.image_id)
+        privacy = await self._store.look_up(image.image_id, reference.name)
         needs_proof = (
-            bool(origins)
+            bool(privacy.origins)
+            or privacy.repository_is_private
             or (verify and credentials is not None)
-            or await self._store.is_private_repository(reference.name)
         )
         # Another repository proves nothing: it may only pretend to have the image.
-        can_be_proved = not origins or reference.name in origins
+        can_be_proved = not privacy.origins or reference.name in privacy.origins
         if needs_proof and not (
             can_be_proved and self._proved(image.image_id, reference, credentials)
         ):

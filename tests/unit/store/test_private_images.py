@@ -37,8 +37,8 @@ def open_store(path: Path) -> Iterator[Open]:
 async def test_a_new_store_knows_no_private_image(open_store: Open) -> None:
     store = open_store()
 
-    assert await store.origins(IMAGE) == frozenset()
-    assert not await store.is_private_repository(NAME)
+    assert (await store.look_up(IMAGE, NAME)).origins == frozenset()
+    assert not (await store.look_up(IMAGE, NAME)).repository_is_private
     assert await store.unfinished_pulls() == []
 
 
@@ -47,8 +47,8 @@ async def test_an_image_is_known_by_the_repositories_it_came_from(open_store: Op
     for name in (NAME, OTHER_NAME, NAME):
         await store.add_image(IMAGE, name)
 
-    assert await store.origins(IMAGE) == {NAME, OTHER_NAME}
-    assert await store.origins(OTHER_IMAGE) == frozenset()
+    assert (await store.look_up(IMAGE, NAME)).origins == {NAME, OTHER_NAME}
+    assert (await store.look_up(OTHER_IMAGE, NAME)).origins == frozenset()
 
 
 async def test_a_repository_is_private_by_its_whole_name(open_store: Open) -> None:
@@ -56,8 +56,8 @@ async def test_a_repository_is_private_by_its_whole_name(open_store: Open) -> No
     await store.add_repository(NAME)
     await store.add_repository(NAME)
 
-    assert await store.is_private_repository(NAME)
-    assert not await store.is_private_repository(OTHER_NAME)
+    assert (await store.look_up(IMAGE, NAME)).repository_is_private
+    assert not (await store.look_up(IMAGE, OTHER_NAME)).repository_is_private
 
 
 async def test_what_one_repository_gives_to_anybody_stays_private_in_others(
@@ -70,9 +70,9 @@ async def test_what_one_repository_gives_to_anybody_stays_private_in_others(
 
     await store.forget(IMAGE, NAME)
 
-    assert await store.origins(IMAGE) == {OTHER_NAME}
-    assert not await store.is_private_repository(NAME)
-    assert await store.is_private_repository(OTHER_NAME)
+    assert (await store.look_up(IMAGE, NAME)).origins == {OTHER_NAME}
+    assert not (await store.look_up(IMAGE, NAME)).repository_is_private
+    assert (await store.look_up(IMAGE, OTHER_NAME)).repository_is_private
 
 
 async def test_a_pull_is_unfinished_until_it_has_ended(open_store: Open) -> None:
@@ -103,8 +103,8 @@ async def test_what_was_noted_outlives_the_process(open_store: Open) -> None:
 
     second = open_store()
 
-    assert await second.origins(IMAGE) == {NAME}
-    assert await second.is_private_repository(NAME)
+    assert (await second.look_up(IMAGE, NAME)).origins == {NAME}
+    assert (await second.look_up(IMAGE, NAME)).repository_is_private
     assert await second.unfinished_pulls() == [("quay.io/a:1", IMAGE)]
 
 
@@ -113,7 +113,7 @@ async def test_what_one_connection_notes_the_other_sees(open_store: Open) -> Non
 
     await one.add_image(IMAGE, NAME)
 
-    assert await two.origins(IMAGE) == {NAME}
+    assert (await two.look_up(IMAGE, NAME)).origins == {NAME}
 
 
 async def test_two_connections_that_write_at_a_time_lose_nothing(open_store: Open) -> None:
@@ -124,7 +124,7 @@ async def test_two_connections_that_write_at_a_time_lose_nothing(open_store: Ope
         for number, subject in enumerate(subjects):
             group.create_task(stores[number % 2].add_image(subject, NAME))
 
-    found = [await stores[0].origins(subject) for subject in subjects]
+    found = [(await stores[0].look_up(subject, NAME)).origins for subject in subjects]
     assert found == [{NAME}] * len(subjects)
 
 
@@ -145,8 +145,10 @@ async def test_names_are_taken_literally(open_store: Open) -> None:
     store = open_store()
     await store.add_repository("'; DROP TABLE private_repositories; --")
 
-    assert await store.is_private_repository("'; DROP TABLE private_repositories; --")
-    assert not await store.is_private_repository("%")
+    assert (
+        await store.look_up(IMAGE, "'; DROP TABLE private_repositories; --")
+    ).repository_is_private
+    assert not (await store.look_up(IMAGE, "%")).repository_is_private
 
 
 def test_the_directory_is_the_owners_alone(open_store: Open, path: Path) -> None:

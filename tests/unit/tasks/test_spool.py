@@ -79,6 +79,11 @@ async def test_one_byte_more_goes_to_one_file_that_has_no_name(directory: Path) 
         assert named_files(directory) == []
 
 
+async def test_what_went_to_disk_is_in_memory_no_more(directory: Path) -> None:
+    async with spool_of(directory, b"x" * MEMORY_BYTES, b"y") as spool:
+        assert not spool._memory
+
+
 async def test_with_no_memory_at_all_the_first_byte_goes_to_disk(directory: Path) -> None:
     spool = Spool(directory, 0)
     await spool.append(b"x")
