@@ -25,6 +25,7 @@ from tests.fake_engine import (
     sends,
     streams,
 )
+from tests.service_log import logged, seen
 from tests.services import ECService
 from tests.waiting import eventually
 
@@ -78,7 +79,7 @@ async def test_a_service_without_an_engine_serves_and_is_ready_once_there_is_one
     await fake.stop()
     service = await ecservice(ready=False, DOCKER_HOST=fake.docker_host)
     async with calling(service.url) as caller:
-        await eventually(lambda: any(line["event"] == "no engine" for line in service.log_lines()))
+        await eventually(seen(service, 1, "no engine"), PATIENT_SECONDS)
 
         assert (await caller.get("/livez")).status == 200
         assert (await caller.get("/readyz")).status == 503
@@ -107,9 +108,8 @@ async def test_an_absent_engine_is_logged_once_and_not_every_second(
 
     await eventually(lambda: fake.count("ping") >= 3, PATIENT_SECONDS)
 
-    complaints = [line for line in service.log_lines() if line["event"] == "no engine"]
-    assert len(complaints) == 1
-    assert complaints[0]["docker_host"] == fake.docker_host
+    (complaint,) = logged(service, "no engine")
+    assert complaint["docker_host"] == fake.docker_host
 
 
 async def test_a_service_stops_well_while_it_waits_for_an_engine_that_never_answers(
