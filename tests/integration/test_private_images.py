@@ -294,7 +294,7 @@ def is_pulling(task: Task) -> bool:
 
 async def given_up_at_its_end(ecs: Ecs, task: Task, turns: int) -> None:
     """Cancel a task when the engine has the layers of its image and is about to name it."""
-    while is_pulling(task) and "Pull complete" not in {line.status for line in task.progress}:
+    while is_pulling(task) and "Pull complete" not in {line.status for line in task.progress}:  # noqa: ASYNC110 - turns of the loop are what is counted
         await asyncio.sleep(0)
     for _ in range(turns):
         await asyncio.sleep(0)
