@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ MEMORY_BYTES = 16
 LARGEST_FILE_BYTES = 4096
 
 
-@pytest.fixture
+@contextmanager
 def small_files_only() -> Iterator[None]:
-    """As on a disk that is nearly full: no file may become larger than LARGEST_FILE_BYTES."""
+    """As on a disk that is nearly full: no file may become larger than LARGEST_FILE_BYTES.
+
+    Around the call under test alone: the limit is the whole process's, what pytest prints included.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE_BYTES, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_a_directory_that_does_not_exist_takes_no_output(tmp_path: Path) -> None:
@@ -57,12 +63,11 @@ async def test_a_directory_that_is_a_file_takes_no_output(tmp_path: Path) -> Non
     spool.close()
 
 
-@pytest.mark.usefixtures("small_files_only")
 async def test_a_full_disk_is_told_and_its_file_is_given_back(tmp_path: Path) -> None:
     spool = Spool(tmp_path, MEMORY_BYTES)
     await spool.append(b"x" * LARGEST_FILE_BYTES)
 
-    with pytest.raises(OutputSpoolError, match=r"cannot be kept: .*File too large"):
+    with small_files_only(), pytest.raises(OutputSpoolError, match=r"kept: .*File too large"):
         await spool.append(b"y")
 
     assert spool.size_bytes == LARGEST_FILE_BYTES
@@ -71,12 +76,11 @@ async def test_a_full_disk_is_told_and_its_file_is_given_back(tmp_path: Path) ->
     assert open_files(tmp_path) == []
 
 
-@pytest.mark.usefixtures("small_files_only")
 async def test_a_piece_that_only_half_fits_is_not_counted(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 0)
     await spool.append(b"x")
 
-    with pytest.raises(OutputSpoolError, match="cannot be kept"):
+    with small_files_only(), pytest.raises(OutputSpoolError, match="cannot be kept"):
         await spool.append(b"y" * LARGEST_FILE_BYTES)
 
     assert spool.size_bytes == 1
