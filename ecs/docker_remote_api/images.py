@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
@@ -129,15 +130,12 @@ class AsyncImagePuller:
             "fromImage": reference.name,
             "tag": reference.digest or reference.tag or "",
         }
-        headers = {}
-        if credentials is not None:
-            headers["X-Registry-Auth"] = credentials.registry_auth_header(reference.registry)
-        try:
+        with _registry_errors():
             async with self._api.stream(
                 "POST",
                 "/images/create",
                 params=params,
-                headers=headers,
+                headers=_auth_headers(reference, credentials),
                 timeout_seconds=timeout_seconds,
             ) as response:
                 pending, complete = b"", False
@@ -151,10 +149,57 @@ class AsyncImagePuller:
                         yield progress
                 if pending.strip() or not complete:
                     raise ImagePullFailedError("the engine broke the pull off without a reason")
-        except EngineNotFoundError as error:
-            raise ImageNotFoundError(str(error)) from error
-        except (EngineRefusedError, EngineFailedError) as error:
-            raise _pull_error(str(error)) from error
+
+
+class AsyncDistributionInspector:
+    """``GET /distribution/{name}/json``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Distribution/operation/DistributionInspect
+    """
+
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+    async def check(
+        self,
+        reference: ImageReference,
+        credentials: RegistryCredentials | None,
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        """Return if the registry itself gives the image to these credentials, or to none.
+
+        Raises:
+            ImageNotFoundError, ImageAccessDeniedError, ImagePullFailedError: what the registry,
+                or the way to it, said.
+            EngineError: no answer from the engine, or none of the API.
+        """
+        with _registry_errors():
+            async with self._api.stream(
+                "GET",
+                f"/distribution/{reference}/json",
+                headers=_auth_headers(reference, credentials),
+                timeout_seconds=timeout_seconds,
+            ):
+                pass
+
+
+def _auth_headers(
+    reference: ImageReference, credentials: RegistryCredentials | None
+) -> dict[str, str]:
+    if credentials is None:
+        return {}
+    return {"X-Registry-Auth": credentials.registry_auth_header(reference.registry)}
+
+
+@contextmanager
+def _registry_errors() -> Iterator[None]:
+    try:
+        yield
+    except EngineNotFoundError as error:
+        raise ImageNotFoundError(str(error)) from error
+    except (EngineRefusedError, EngineFailedError) as error:
+        raise _pull_error(str(error)) from error
 
 
 def _progress(line: bytes) -> PullProgress:

@@ -18,6 +18,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import (
+    AsyncDistributionInspector,
     AsyncImageInspector,
     AsyncImageLister,
     AsyncImagePuller,
@@ -80,6 +81,7 @@ class Images:
         self._inspector = AsyncImageInspector(api)
         self._lister = AsyncImageLister(api)
         self._puller = AsyncImagePuller(api)
+        self._distribution = AsyncDistributionInspector(api)
         self._store = store
         self._pull_timeout_seconds = pull_timeout_seconds
         self._proof_seconds = proof_seconds
@@ -207,11 +209,15 @@ class Images:
         return None
 
     async def _fetch(self, pull: _SharedPull) -> None:
+        # Who waits gives up by a clock of its own; somebody may have come late.
+        timeout_seconds = _PULL_TIMEOUTS * self._pull_timeout_seconds
+        if pull.reference.digest is not None:
+            # The engine pulls a digest whose manifest it has without asking the registry.
+            await self._distribution.check(
+                pull.reference, pull.credentials, timeout_seconds=timeout_seconds
+            )
         progress_lines = self._puller.pull(
-            pull.reference,
-            pull.credentials,
-            # Who waits gives up by a clock of its own; somebody may have come late.
-            timeout_seconds=_PULL_TIMEOUTS * self._pull_timeout_seconds,
+            pull.reference, pull.credentials, timeout_seconds=timeout_seconds
         )
         async with aclosing(progress_lines):
             async for progress in progress_lines:
