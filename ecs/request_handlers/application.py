@@ -54,6 +54,6 @@ def _log_request(handler: tornado.web.RequestHandler) -> None:
         path=handler.request.path,
         status=handler.get_status(),
         seconds=round(handler.request.request_time(), 6),
-        remote_ip=handler.request.remote_ip,
+        remote_ip=handler.caller.address,
         **({"task_id": handler.task_id} if handler.task_id else {}),
     )

@@ -14,6 +14,7 @@ import tornado.web
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.errors import AdmissionError, EcsError
+from ecs.request_handlers.caller import Caller, caller_of
 from ecs.request_handlers.problems import PROBLEM_CONTENT_TYPE, problem, problem_document
 from ecs.request_handlers.task_request import RequestRules
 from ecs.settings import Settings
@@ -67,12 +68,15 @@ class EcsRequestHandler(tornado.web.RequestHandler):
     """Base of all handlers."""
 
     services: Services
+    caller: Caller
     request_id: str
     task_id: str | None = None
 
     def initialize(self, services: Services) -> None:
         """Take what the handler works with, and the caller's or nginx's request id, or make one."""
         self.services = services
+        self.caller = caller_of(self.request, services.settings)
+        self.request.protocol = self.caller.protocol
         given = self.request.headers.get(REQUEST_ID_HEADER, "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         self.set_header(REQUEST_ID_HEADER, self.request_id)

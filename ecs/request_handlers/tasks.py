@@ -24,7 +24,6 @@ _CLIENT_CLOSED_REQUEST = 499
 _DISCARDED_BYTES = 128 * 1024 * 1024
 """A body that is too large is read up to here and thrown away: a client whose connection is closed
 while it still writes sees a reset instead of the answer."""
-_KEY_HEADER = "X-ECS-Key"
 _REPRESENTATIONS: Mapping[str, Callable[[EcsRequestHandler, Task], Awaitable[None]]] = {
     "application/json": send_result,
     "text/event-stream": send_events,
@@ -113,11 +112,10 @@ class TasksRequestHandler(EcsRequestHandler):
         Raises:
             RequestNotAllowedError: the caller comes past the trusted proxies.
         """
-        settings = self.services.settings
-        address = ipaddress.ip_address(self.request.remote_ip or "")
-        if any(address in network for network in settings.trusted_proxies):
-            key = self.request.headers.get(_KEY_HEADER)
-            return f"key {key}" if key else f"address {address}"
-        if not (address.is_loopback or settings.allow_unauthenticated):
+        caller = self.caller
+        is_local = ipaddress.ip_address(caller.address).is_loopback
+        if not (
+            caller.comes_through_proxy or is_local or self.services.settings.allow_unauthenticated
+        ):
             raise RequestNotAllowedError("tasks are taken through this service's proxy only")
-        return f"address {address}"
+        return caller.owner
