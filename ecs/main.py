@@ -26,7 +26,8 @@ from ecs.logs import configure_logging
 from ecs.request_handlers.application import make_application
 from ecs.request_handlers.base import Services
 from ecs.request_handlers.task_request import RequestRules
-from ecs.settings import Settings, SettingsError, load, unknown_variables
+from ecs.settings import Settings, SettingsError
+from ecs.settings_loading import load, unknown_variables
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
@@ -167,11 +168,12 @@ def _listen(settings: Settings) -> list[socket.socket]:
 @contextmanager
 def _instance_lock(settings: Settings, instance: str) -> Iterator[None]:
     """Keep a second service of this name away: each would take the other's tasks for orphans."""
-    folder = settings.state_directory.expanduser()
+    folder = settings.state_directory
     name = hashlib.sha256(instance.encode()).hexdigest()[:16]
+    path = folder / f"instance-{name}.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / f"instance-{name}.lock").open("w")
+        lock = path.open("w")
     except OSError as error:
         raise _unusable_state_directory(folder, error) from error
     with lock:
@@ -182,6 +184,9 @@ def _instance_lock(settings: Settings, instance: str) -> Iterator[None]:
                 f"instance = {instance!r} (ECS_INSTANCE) is not allowed: a service of that name "
                 "runs already"
             ) from error
+        except OSError as error:  # as on a network file system without locks
+            told = OSError(error.errno, error.strerror, str(path))
+            raise _unusable_state_directory(folder, told) from error
         yield
 
 
@@ -202,7 +207,7 @@ def _raise_open_files_limit(settings: Settings) -> None:
 
 
 def _open_store(settings: Settings) -> PrivateImageStore:
-    folder = settings.state_directory.expanduser()
+    folder = settings.state_directory
     try:
         return PrivateImageStore(folder / "private-images.sqlite3")
     except (OSError, sqlite3.Error) as error:
@@ -212,7 +217,7 @@ def _open_store(settings: Settings) -> PrivateImageStore:
 def _engine(settings: Settings) -> DockerRemoteApi:
     try:
         return DockerRemoteApi(
-            EngineAddress(settings.docker_host, settings.cert_path),
+            EngineAddress(settings.docker_host, settings.docker_cert_path),
             timeout_seconds=settings.engine_timeout_seconds,
         )
     except ValueError as error:

@@ -1,31 +1,24 @@
-"""Every setting of the service: name, unit, default, bounds.
+"""Every setting of the service: name, unit, default, bounds; knows not where values come from."""
 
-A flag beats the environment, which beats the TOML file named by ``--config`` or ``ECS_CONFIG``.
-"""
-
-import functools
 import ipaddress
-import os
 import re
 import socket
-import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import click
 from annotated_types import Ge, Gt, Le
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
@@ -33,8 +26,11 @@ MIN_MEMORY_BYTES = 6 * _MIB
 """The engine takes no smaller limit."""
 _MAX_BYTES = 2**50
 _DAY_SECONDS = 86_400.0
-_CONFIG_VARIABLE = "ECS_CONFIG"
+NO_HOME_DIRECTORY = "no_home_directory"
+"""The type of the validation error of a folder whose ``~`` stands for nothing."""
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+# The names of Docker Hub that image references are rid of, so that a list of them matches.
+_DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
 # Docker's own variables keep their names, so that ECS finds the engine that `docker` finds.
 _DOCKER_VARIABLES = frozenset({"docker_host", "docker_tls_verify", "docker_cert_path"})
 
@@ -52,7 +48,8 @@ def _split(value: object) -> object:
 def _registry(value: object) -> object:
     if not isinstance(value, str) or not _HOST_PORT.fullmatch(value):
         raise ValueError(f"{value!r} is not host or host:port")
-    return value.lower()
+    registry = value.lower()
+    return "docker.io" if registry in _DOCKER_HUB_ALIASES else registry
 
 
 def _set_when_not_empty(value: object) -> object:
@@ -66,13 +63,23 @@ def _none_when_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise PydanticCustomError(
+            NO_HOME_DIRECTORY, "there is no home directory that ~ could stand for"
+        ) from error
+
+
 Networks = Annotated[
     tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_split)
 ]
 Registries = Annotated[
     tuple[Annotated[str, BeforeValidator(_registry)], ...], BeforeValidator(_split)
 ]
-Folder = Annotated[Path | None, BeforeValidator(_none_when_empty)]
+Folder = Annotated[Path, AfterValidator(_expanded)]
+OptionalFolder = Annotated[Folder | None, BeforeValidator(_none_when_empty)]
 Seconds = Annotated[float, Ge(0.1), Le(_DAY_SECONDS)]
 Count = Annotated[int, Ge(1), Le(1_000_000)]
 AutomaticCount = Annotated[int, Ge(0), Le(100_000)]
@@ -109,8 +116,9 @@ class Settings(BaseModel):
     docker_tls_verify: Annotated[bool, BeforeValidator(_set_when_not_empty)] = Field(
         False, description="Speak TLS with client certificates to a tcp:// engine."
     )
-    docker_cert_path: Folder = Field(
+    docker_cert_path: OptionalFolder = Field(
         None,
+        validate_default=True,
         description="Directory of ca.pem, cert.pem and key.pem; implies TLS. With TLS and no "
         "directory named, ~/.docker.",
     )
@@ -128,11 +136,12 @@ class Settings(BaseModel):
         "this name left is deleted at start. Empty: host name, address and port.",
         max_length=128,
     )
-    state_directory: Path = Field(
+    state_directory: Folder = Field(
         Path("~/.local/state/ecs"),
+        validate_default=True,
         description="Where ECS remembers which images are private; survives restarts.",
     )
-    spool_directory: Folder = Field(
+    spool_directory: OptionalFolder = Field(
         None,
         description="Where output beyond spool_memory_bytes goes, in files without a name. "
         "Empty: the system's temporary directory.",
@@ -236,6 +245,13 @@ class Settings(BaseModel):
             raise ValueError("a boolean is no number")
         return value
 
+    @field_validator("docker_cert_path", mode="before")
+    @classmethod
+    def _dockers_own_directory_when_none_is_named(
+        cls, value: object, info: ValidationInfo
+    ) -> object:
+        return "~/.docker" if not value and info.data.get("docker_tls_verify") else value
+
     @model_validator(mode="after")
     def _defaults_are_within_bounds(self) -> "Settings":
         pairs: list[tuple[str, float, str, float]] = [
@@ -267,13 +283,6 @@ class Settings(BaseModel):
         """Return ``instance``, or what stands for it when ``port`` is listened on."""
         return self.instance or f"{socket.gethostname()}:{self.address}:{port}"
 
-    @property
-    def cert_path(self) -> Path | None:
-        """The directory of the TLS files, if the engine is spoken to over TLS."""
-        if self.docker_cert_path is not None:
-            return self.docker_cert_path.expanduser()
-        return Path("~/.docker").expanduser() if self.docker_tls_verify else None
-
 
 _DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
@@ -291,12 +300,6 @@ _ALLOWED_TEXTS = {
 def environment_variable(name: str) -> str:
     """Return the environment variable of a setting."""
     return name.upper() if name in _DOCKER_VARIABLES else f"ECS_{name.upper()}"
-
-
-def unknown_variables() -> list[str]:
-    """Return the ``ECS_`` variables of the environment that are none of the service's."""
-    known = {environment_variable(name) for name in Settings.model_fields} | {_CONFIG_VARIABLE}
-    return sorted(name for name in os.environ if name.startswith("ECS_") and name not in known)
 
 
 def flag(name: str) -> str:
@@ -353,84 +356,3 @@ def plain_number(number: Any) -> str:
     if isinstance(number, float) and number.is_integer():
         return str(int(number))
     return str(number)
-
-
-def load(arguments: Sequence[str] | None = None) -> Settings:
-    """Return the settings from file, environment and flags.
-
-    Raises:
-        SettingsError: the first thing that is wrong, in one line.
-        SystemExit: after ``--help`` or ``--version``.
-    """
-    try:
-        values = _command().main(args=arguments, prog_name="ecservice", standalone_mode=False)
-    except click.ClickException as error:
-        raise SettingsError(" ".join(error.format_message().split())) from error
-    if not isinstance(values, dict):  # --help and --version have printed their text
-        raise SystemExit(0)
-    config = values.pop("config")
-    given = {name: value for name, value in values.items() if value is not None}
-    try:
-        return Settings.model_validate({**_from_file(config), **given})
-    except ValidationError as error:
-        raise SettingsError(_one_line(error)) from error
-
-
-def _from_file(path: str | None) -> dict[str, Any]:
-    if not path:
-        return {}
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"config = {path!r} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"config = {path!r} is not TOML: {error}") from error
-
-
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    if not first["loc"]:
-        return str(first["msg"]).removeprefix("Value error, ")
-    name = str(first["loc"][0])
-    if name not in Settings.model_fields:
-        return f"{name!r} is not a setting; `ecservice --help` lists all"
-    value = first["input"] if len(first["loc"]) == 1 else str(first["input"])
-    variable, allowed = environment_variable(name), allowed_text(name)
-    return f"{name} = {value!r} ({variable}) is not allowed: it takes {allowed}"
-
-
-def _command() -> click.Command:
-    from ecs import __version__  # noqa: PLC0415
-
-    options: list[click.Parameter] = [
-        click.Option(
-            ["--config"], envvar=_CONFIG_VARIABLE, metavar="FILE", help="TOML file of settings."
-        ),
-    ]
-    for name, field in Settings.model_fields.items():
-        options.append(_option(name, field))
-    command = click.Command(
-        "ecservice",
-        params=options,
-        callback=lambda **values: values,
-        help="Run the Ephemeral Container Service. A flag beats the environment, which beats the "
-        "file.",
-        context_settings={"max_content_width": 100},
-    )
-    return click.version_option(__version__, message="%(version)s")(command)
-
-
-def _option(name: str, field: FieldInfo) -> click.Option:
-    described_unit = f" [{unit(name)}]" if unit(name) else ""
-    default = default_text(name) or "empty"
-    help_text = f"{field.description}{described_unit} Default: {default}."
-    option = functools.partial(
-        click.Option,
-        [flag(name), name],
-        envvar=environment_variable(name),
-        show_envvar=True,
-        help=help_text,
-        metavar="VALUE",
-    )
-    # A switch may be given without a value; whatever else is given without one is a mistake.
-    return option(is_flag=False, flag_value="true") if field.annotation is bool else option()

@@ -73,10 +73,17 @@ class EngineAddress:
             return None
         try:
             context = ssl.create_default_context(cafile=self.cert_path / "ca.pem")
-            context.load_cert_chain(self.cert_path / "cert.pem", self.cert_path / "key.pem")
+            context.load_cert_chain(
+                self.cert_path / "cert.pem", self.cert_path / "key.pem", password=_no_password
+            )
         except OSError as error:
             raise ValueError(f"cannot use the TLS files in {self.cert_path}: {error}") from error
         return context
+
+
+def _no_password() -> str:
+    # Without this OpenSSL would ask the terminal of a service that may have none.
+    raise ValueError("key.pem is encrypted, and there is nobody to type its password; decrypt it")
 
 
 class DockerRemoteApi:

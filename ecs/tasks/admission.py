@@ -8,13 +8,15 @@ So at most ``max_starting`` containers are being created, started or deleted at 
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from ecs.errors import QueueFullError, QueueTimedOutError, TooManyTasksError
 
 Grant = asyncio.Future[None]
+Line = OrderedDict[Grant, float]
+"""Who waits, in order, each with when it came; whoever is cancelled leaves from the midst of it."""
 
 _CLEANUP_PATIENCE_SECONDS = 3.0
 """A deletion gives way to tasks that wait for an answer, but no longer than this."""
@@ -33,9 +35,9 @@ class Admission:
         self._in_lane = 0
         self._cleaning = 0
         self._running = 0
-        self._queues: OrderedDict[str, deque[Grant]] = OrderedDict()
-        self._returning: deque[Grant] = deque()
-        self._cleanups: deque[tuple[float, Grant]] = deque()
+        self._queues: OrderedDict[str, Line] = OrderedDict()
+        self._returning: Line = OrderedDict()
+        self._cleanups: Line = OrderedDict()
         self._busy_since = 0.0
         self._grants_while_busy = 0
 
@@ -92,17 +94,19 @@ class Admission:
         """
         if self.queue_length == 0:
             self._busy_since, self._grants_while_busy = time.monotonic(), 0
-        grant = _new_grant()
-        self._queues.setdefault(owner, deque()).append(grant)
-        self._grant()
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._granted(grant, self._give_begin_back)
+                await self._granted(
+                    self._queues.setdefault(owner, OrderedDict()), self._give_begin_back
+                )
         except TimeoutError as error:
             raise QueueTimedOutError(
                 f"the task waited {timeout_seconds:g} seconds for its turn",
                 self.retry_after_seconds(),
             ) from error
+        finally:
+            if not self._queues.get(owner):
+                self._queues.pop(owner, None)
 
     def end(self) -> None:
         """Give the place among the running back."""
@@ -111,10 +115,7 @@ class Admission:
 
     async def enter_lane(self) -> None:
         """Wait for a place in the lane, ahead of the queue: the task is already under way."""
-        grant = _new_grant()
-        self._returning.append(grant)
-        self._grant()
-        await self._granted(grant, self.leave_lane)
+        await self._granted(self._returning, self.leave_lane)
 
     def leave_lane(self) -> None:
         """Give the place in the lane back."""
@@ -124,22 +125,22 @@ class Admission:
     @asynccontextmanager
     async def cleanup(self) -> AsyncIterator[None]:
         """Hold a place in the lane: behind the tasks, but never behind them for long."""
-        grant = _new_grant()
-        self._cleanups.append((time.monotonic(), grant))
-        self._grant()
-        await self._granted(grant, self._leave_cleanup)
+        await self._granted(self._cleanups, self._leave_cleanup)
         try:
             yield
         finally:
             self._leave_cleanup()
 
-    async def _granted(self, grant: Grant, give_back: Callable[[], None]) -> None:
+    async def _granted(self, line: Line, give_back: Callable[[], None]) -> None:
+        grant: Grant = asyncio.get_running_loop().create_future()
+        line[grant] = time.monotonic()
+        self._grant()
         try:
             await grant
         except asyncio.CancelledError:
+            line.pop(grant, None)
             if not grant.cancelled():  # granted in the very moment of the cancellation
                 give_back()
-            self._drop_cancelled()
             raise
 
     def _leave_cleanup(self) -> None:
@@ -159,39 +160,32 @@ class Admission:
             grant.set_result(None)
 
     def _next(self) -> Grant | None:
-        self._drop_cancelled()
         # One place is kept from deletions: a hanging engine call must not stop every start.
-        may_clean = bool(self._cleanups) and self._cleaning < max(1, self.max_starting - 1)
-        if may_clean and time.monotonic() - self._cleanups[0][0] > _CLEANUP_PATIENCE_SECONDS:
+        may_clean = self._cleaning < max(1, self.max_starting - 1)
+        cleanup = _first(self._cleanups) if may_clean else None
+        if cleanup and time.monotonic() - self._cleanups[cleanup] > _CLEANUP_PATIENCE_SECONDS:
             return self._next_cleanup()
-        if self._returning:
-            return self._returning.popleft()
-        if self._queues and self._running < self.max_running:
+        if _first(self._returning):
+            return self._returning.popitem(last=False)[0]
+        if self._running < self.max_running and (grant := self._next_in_turn()):
             self._running += 1
             self._grants_while_busy += 1
-            return self._next_in_turn()
-        return self._next_cleanup() if may_clean else None
+            return grant
+        return self._next_cleanup() if cleanup else None
 
     def _next_cleanup(self) -> Grant:
         self._cleaning += 1
-        return self._cleanups.popleft()[1]
+        return self._cleanups.popitem(last=False)[0]
 
-    def _next_in_turn(self) -> Grant:
-        owner, queue = self._queues.popitem(last=False)
-        grant = queue.popleft()
-        if queue:
-            self._queues[owner] = queue  # to the end of the round
-        return grant
-
-    def _drop_cancelled(self) -> None:
-        for owner, queue in list(self._queues.items()):
-            waiting = deque(grant for grant in queue if not grant.cancelled())
-            if waiting:
-                self._queues[owner] = waiting
-            else:
-                del self._queues[owner]
-        self._returning = deque(grant for grant in self._returning if not grant.cancelled())
-        self._cleanups = deque(item for item in self._cleanups if not item[1].cancelled())
+    def _next_in_turn(self) -> Grant | None:
+        while self._queues:
+            owner, line = self._queues.popitem(last=False)
+            if _first(line):
+                grant, _ = line.popitem(last=False)
+                if line:
+                    self._queues[owner] = line  # to the end of the round
+                return grant
+        return None
 
     def _predicted_wait_seconds(self) -> float | None:
         if self._grants_while_busy < _MIN_GRANTS_TO_PREDICT:
@@ -200,5 +194,11 @@ class Admission:
         return self.queue_length * seconds_per_grant
 
 
-def _new_grant() -> Grant:
-    return asyncio.get_running_loop().create_future()
+def _first(line: Line) -> Grant | None:
+    """Return who is first in line, and drop those before who are cancelled and yet to notice."""
+    while line:
+        grant = next(iter(line))
+        if not grant.cancelled():
+            return grant
+        del line[grant]
+    return None

@@ -1,5 +1,7 @@
 """What the composition root decides before, and when, it meets an engine."""
 
+import errno
+import fcntl
 import os
 import resource
 import socket
@@ -179,8 +181,9 @@ def run_program(directory: Path, **environment: str) -> subprocess.CompletedProc
         {"ECS_SPOOL_DIRECTORY": "/nowhere"},
         {"ECS_STATE_DIRECTORY": "/dev/null"},
         {"ECS_CONFIG": "/nowhere"},
+        {"ECS_SPOOL_DIRECTORY": "~no.such.user/spool"},
     ],
-    ids=lambda setting: next(iter(setting)),
+    ids=str,
 )
 def test_a_wrong_setting_ends_the_program_with_one_line(
     setting: dict[str, str], tmp_path: Path
@@ -203,6 +206,27 @@ def test_a_second_service_of_the_same_name_ends_with_one_line(tmp_path: Path) ->
     assert ended.returncode == 1
     assert ended.stderr.startswith("ecservice: instance = 'one' (ECS_INSTANCE) is not allowed: ")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_lock_that_cannot_be_taken_is_told_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+    with (
+        pytest.raises(SettingsError) as error,
+        main._instance_lock(Settings(state_directory=tmp_path), "one"),
+    ):
+        pass
+
+    [lock] = tmp_path.iterdir()
+    assert str(error.value) == (
+        f"state_directory = {str(tmp_path)!r} (ECS_STATE_DIRECTORY) cannot be used: "
+        f"[Errno {errno.ENOLCK}] No locks available: {str(lock)!r}"
+    )
 
 
 def test_a_service_of_another_name_or_after_the_first_has_ended_may_run(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from ecs.docker_remote_api import image_reference
 from ecs.settings import (
     MIN_MEMORY_BYTES,
     Settings,
     allowed_text,
     default_text,
     environment_variable,
+    flag,
     unit,
-    unknown_variables,
 )
+from ecs.settings_loading import unknown_variables
 from tests.unit.loading import Loader
 
 NAMES = list(Settings.model_fields)
@@ -94,6 +96,7 @@ def test_trusted_proxies_are_addresses_and_networks(
     [
         ("", ()),
         ("Docker.io", ("docker.io",)),
+        ("index.docker.io, REGISTRY-1.docker.io,quay.io", ("docker.io", "docker.io", "quay.io")),
         ("quay.io, localhost:5000,[::1]:5000,", ("quay.io", "localhost:5000", "[::1]:5000")),
     ],
 )
@@ -101,6 +104,40 @@ def test_allowed_registries_are_host_names_in_lower_case(
     text: str, registries: tuple[str, ...], load_settings: Loader
 ) -> None:
     assert load_settings("--allowed-registries", text).allowed_registries == registries
+
+
+@pytest.mark.parametrize("alias", sorted(image_reference._DOCKER_HUB_ALIASES))
+def test_an_allowed_registry_is_called_as_the_images_from_it_are(
+    alias: str, load_settings: Loader
+) -> None:
+    image = image_reference.ImageReference.parse(f"{alias}/library/busybox:latest")
+
+    assert load_settings("--allowed-registries", alias).allowed_registries == (image.registry,)
+
+
+@pytest.mark.parametrize("name", ["state_directory", "spool_directory", "docker_cert_path"])
+@pytest.mark.parametrize(
+    ("text", "folder"), [("~", "/home/me"), ("~/x/~", "/home/me/x/~"), ("x/~", "x/~")]
+)
+@pytest.mark.parametrize("source", ["environment", "flag", "file"])
+def test_a_tilde_before_a_folder_is_the_home_directory(
+    source: str,
+    name: str,
+    text: str,
+    folder: str,
+    load_settings: Loader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
+    if source == "environment":
+        settings = load_settings(environment={environment_variable(name): text})
+    elif source == "flag":
+        settings = load_settings(flag(name), text)
+    else:
+        settings = load_settings(file=f'{name} = "{text}"')
+
+    assert getattr(settings, name) == Path(folder)
 
 
 def test_an_empty_docker_host_is_the_usual_socket(load_settings: Loader) -> None:
@@ -155,7 +192,7 @@ def test_tls_is_spoken_when_certificates_are_named_or_it_is_asked_for(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
 
-    assert load_settings(*flags).cert_path == expected
+    assert load_settings(*flags).docker_cert_path == expected
 
 
 @pytest.mark.parametrize(
@@ -180,7 +217,15 @@ def test_variables_that_look_like_settings_and_are_none_are_told(
     load_settings: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_settings()
-    for name in ("ECS_PROT", "ECS_DOCKER_HOST", "ECS_PORT", "ECS_CONFIG", "DOCKER_X", "ECSX"):
+    for name in (
+        "ECS_PROT",
+        "ECS_DOCKER_HOST",
+        "ECS_PORT",
+        "ECS_CONFIG",
+        "ECS_KEYS_FILE",
+        "DOCKER_X",
+        "ECSX",
+    ):
         monkeypatch.setenv(name, "1")
 
     assert unknown_variables() == ["ECS_DOCKER_HOST", "ECS_PROT"]

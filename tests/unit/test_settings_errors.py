@@ -1,21 +1,17 @@
 """A wrong setting is told in one line: its name, its value, what it takes."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs.settings import (
-    Settings,
-    SettingsError,
-    allowed_text,
-    environment_variable,
-    flag,
-    load,
-)
+from ecs.settings import Settings, SettingsError, allowed_text, environment_variable, flag
+from ecs.settings_loading import load
 from tests.unit.loading import Loader
 
+NOBODYS_ID = 2**31 - 2
 NUMBERS = [
     name for name, field in Settings.model_fields.items() if field.annotation in (int, float)
 ]
@@ -139,6 +135,30 @@ def test_an_unknown_name_in_the_file_is_told(text: str, load_settings: Loader) -
         SettingsError, match=r"^'(prot|ecs|config)' is not a setting; .* lists all$"
     ):
         load_settings(file=text)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "state_directory = '~/.local/state/ecs' (ECS_STATE_DIRECTORY)"),
+        (["--state-directory=~/state"], "state_directory = '~/state' (ECS_STATE_DIRECTORY)"),
+        (["--spool-directory=~"], "spool_directory = '~' (ECS_SPOOL_DIRECTORY)"),
+        (["--docker-cert-path=~/certs"], "docker_cert_path = '~/certs' (DOCKER_CERT_PATH)"),
+        (["--docker-tls-verify"], "docker_cert_path = '~/.docker' (DOCKER_CERT_PATH)"),
+    ],
+)
+def test_a_folder_below_a_home_that_there_is_not_is_told(
+    flags: list[str], told: str, load_settings: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: NOBODYS_ID)
+
+    with pytest.raises(SettingsError) as error:
+        load_settings("--state-directory=/state", *flags) if flags else load_settings()
+
+    assert str(error.value) == (
+        f"{told} is not allowed: there is no home directory that ~ could stand for"
+    )
 
 
 def test_an_unknown_name_of_two_lines_is_told_in_one(load_settings: Loader) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from ecs.docker_remote_api.connection import (
     DockerRemoteApi,
@@ -144,6 +145,21 @@ def test_a_key_that_is_not_the_certificates_is_refused(certificates: Path) -> No
     other.private_key_pem.write_to_path(certificates / "key.pem")
 
     with pytest.raises(ValueError, match="cannot use the TLS files"):
+        EngineAddress("tcp://127.0.0.1", certificates).connector()
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_password(certificates: Path) -> None:
+    path = certificates / "key.pem"
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"password"),
+        )
+    )
+
+    with pytest.raises(ValueError, match=r"^key\.pem is encrypted, .*; decrypt it$"):
         EngineAddress("tcp://127.0.0.1", certificates).connector()
 
 

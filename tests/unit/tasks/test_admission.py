@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.unit.tasks.admitted import (
@@ -95,6 +97,40 @@ async def test_smaller_limits_let_nobody_in_until_enough_have_left() -> None:
         await pass_on(admission)
 
         assert waiting.granted == ["a"]
+
+
+async def test_a_grant_looks_at_few_of_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    class Counted(asyncio.Future[None]):
+        def cancelled(self) -> bool:
+            nonlocal looks
+            looks += 1
+            return super().cancelled()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_future", Counted)
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        for number in range(200):
+            await waiting.begin(f"owner {number % 20}")
+        looks = 0
+
+        await pass_on(admission)
+
+        assert len(waiting.granted) == 1
+        assert looks < 10
+
+
+async def test_who_gives_up_is_no_longer_counted_though_nothing_is_granted() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        leaving = [await waiting.begin(owner) for owner in ["a", "a", "b"]]
+
+        for task in leaving[1:]:
+            task.cancel()
+        await settle()
+
+        assert admission.queue_length == 1
 
 
 async def test_a_cleanup_gives_its_place_back_also_when_it_fails() -> None:
