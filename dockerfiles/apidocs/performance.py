@@ -1,0 +1,93 @@
+"""The published performance figures as Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def performance_markdown(figures: dict[str, Any]) -> str:
+    """Return the text and tables of ``figures``, the content of docs/performance.json."""
+    return "\n\n".join(
+        (
+            _introduction(figures),
+            _latency(figures["latency"]),
+            _throughput(figures["throughput"]),
+            _output(figures["output"]),
+        )
+    )
+
+
+def _introduction(figures: dict[str, Any]) -> str:
+    machine = figures["machine"]
+    return (
+        f"Measured on {figures['date']} with ECS {machine['ecs']}, beside the ways it replaces, on "
+        f"a machine that did nothing else: {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['operating_system']}, Linux {machine['kernel']}, Docker Engine "
+        f"{machine['engine']}, {machine['runtime']}, {machine['storage_driver']}, cgroup "
+        f"v{machine['cgroup_version']}. Your figures depend on your machine; read the ratios. "
+        "The client was on the same machine and spoke to the service itself, without the nginx in "
+        "front. *Raw* is the same sequence of calls, sent straight to the engine's API."
+    )
+
+
+def _latency(latency: dict[str, Any]) -> str:
+    rows = [
+        (
+            way["way"],
+            *(
+                text
+                for network in ("default", "none")
+                for text in (
+                    _milliseconds(way[network]["median_seconds"]),
+                    _milliseconds(way[network]["p95_seconds"]),
+                    f"{way[network]['median_to_raw']:.2f}",
+                )
+            ),
+        )
+        for way in latency["ways"]
+    ]
+    heads = ("way", "median", "p95", "/ raw", "no network: median", "p95", "/ raw")
+    return (
+        f"## Latency\n\n`echo hello` in a cached image, {latency['runs']} runs of each way in "
+        f"turn, milliseconds.\n\n{_table(heads, rows)}"
+    )
+
+
+def _throughput(throughput: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            str(point["clients"]),
+            *(
+                f"{point[network][name]:.2f}"
+                for network in ("default", "none")
+                for name in ("ecs_tasks_per_second", "raw_tasks_per_second")
+            ),
+        )
+        for point in throughput
+    ]
+    heads = ("clients", "ECS", "raw", "no network: ECS", "raw")
+    return f"## Throughput\n\n`echo hello`, tasks a second.\n\n{_table(heads, rows)}"
+
+
+def _output(output: dict[str, Any]) -> str:
+    rows = [
+        (
+            way["way"],
+            f"{way['median_seconds']:.2f}",
+            f"{way['service_growth_bytes'] / 1e6:.1f} MB" if "service_growth_bytes" in way else "",
+        )
+        for way in output["ways"]
+    ]
+    heads = ("way", "seconds, median", "growth of the service's memory")
+    return (
+        f"## Output\n\n{output['bytes'] / 1e6:.0f} MB of stdout, {output['runs']} runs of each "
+        f"way.\n\n{_table(heads, rows)}"
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
