@@ -44,8 +44,7 @@ make_development_certificate() {
     printf '%s\n' "subjectAltName=${names#,}" basicConstraints=critical,CA:FALSE \
       keyUsage=critical,digitalSignature extendedKeyUsage=serverAuth >extensions
     openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial \
-      -days "$development_days" -extfile extensions -out leaf.pem
-    cat leaf.pem ca.pem >fullchain.pem
+      -days "$development_days" -extfile extensions -out fullchain.pem
     chmod 644 fullchain.pem ca.pem
     mkdir -p "$DEPLOYMENT_DIRECTORY/tls"
     mv fullchain.pem privkey.pem ca.pem "$DEPLOYMENT_DIRECTORY/tls"
