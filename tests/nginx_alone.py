@@ -1,5 +1,6 @@
 """The front door's real image in front of scripted servers, which record what reaches them."""
 
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -76,6 +77,11 @@ class Nginx:
             headers=auth,
             timeout=aiohttp.ClientTimeout(total=60),
         )
+
+    def connection(self) -> ssl.SSLSocket:
+        """A bare connection to the API's domain."""
+        plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=30)
+        return self.trust.wrap_socket(plain, server_hostname=API)
 
     def log(self) -> str:
         done = subprocess.run(

@@ -30,7 +30,8 @@ start_dockerd() {
   say "starting dockerd"
   forget_stale_pid "$engine_pidfile" dockerd
   forget_stale_pid /var/run/docker/containerd/containerd.pid containerd
-  setsid dockerd --pidfile "$engine_pidfile" >"$engine_log" 2>&1 </dev/null &
+  # Tasks are not to reach each other over the bridge.
+  setsid dockerd --icc=false --pidfile "$engine_pidfile" >"$engine_log" 2>&1 </dev/null &
   local pid=$!
   if ! engine_answers_within 60 "$pid"; then
     kill "$pid" 2>/dev/null || true

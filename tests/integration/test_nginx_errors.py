@@ -1,6 +1,8 @@
 """Every error that nginx makes is branded: a problem for the API, a page for everybody else."""
 
 import asyncio
+import json
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from html.parser import HTMLParser
@@ -214,6 +216,24 @@ async def test_an_unknown_name_gets_the_page(nginx: Nginx) -> None:
         session.get(f"https://x.localhost:{nginx.https_port}/", ssl=False) as answer,
     ):
         await assert_is_page(answer, 404)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    ["GET / HTTP/3.1\r\nHost: x", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x", "\x00"],
+    ids=["version", "transfer coding", "garbage"],
+)
+async def test_what_is_no_http_is_a_problem_too(nginx: Nginx, request_line: str) -> None:
+    with nginx.connection() as connection:
+        connection.sendall(f"{request_line}\r\n\r\n".encode())
+        received = await asyncio.to_thread(read_all, connection)
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    PROBLEM.validate(json.loads(body))
+
+
+def read_all(connection: ssl.SSLSocket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 async def test_plain_http_on_the_tls_port_is_told_so(nginx: Nginx) -> None:

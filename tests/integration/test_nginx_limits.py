@@ -1,7 +1,6 @@
 """What nginx lets through, how often, and whose quota it takes; behind it scripted servers."""
 
 import asyncio
-import socket
 import ssl
 import subprocess
 from collections import Counter
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from tests.front_door import API, authorization
 from tests.network_namespaces import Host, host
-from tests.nginx_alone import Nginx, build_image, document_of, running_nginx
+from tests.nginx_alone import build_image, document_of, running_nginx
 from tests.waiting import eventually
 
 NOOP = "/v1.1/_noop"
@@ -197,12 +196,6 @@ async def test_slow_connections_of_one_address_stop_nobody_else(stranger: Host, 
             await attack.wait()
 
 
-def tls_connection(nginx: Nginx) -> ssl.SSLSocket:
-    return nginx.trust.wrap_socket(
-        socket.create_connection(("127.0.0.1", nginx.https_port), timeout=30), server_hostname=API
-    )
-
-
 async def test_who_sends_no_headers_or_no_body_in_time_is_cut_off() -> None:
     async with running_nginx(
         NGINX_HEADER_TIMEOUT_SECONDS="1", NGINX_BODY_TIMEOUT_SECONDS="1"
@@ -210,7 +203,7 @@ async def test_who_sends_no_headers_or_no_body_in_time_is_cut_off() -> None:
         auth = nginx.add_key("owner", "secret")["Authorization"]
         head = f"POST {TASKS} HTTP/1.1\r\nHost: {API}\r\n"
         for sent in (head, f"{head}Authorization: {auth}\r\nContent-Length: 10\r\n\r\nhalf"):
-            with tls_connection(nginx) as connection:
+            with nginx.connection() as connection:
                 connection.sendall(sent.encode())
                 answer = await asyncio.to_thread(connection.recv, 65536)
                 assert not answer or answer.startswith(b"HTTP/1.1 408 ")
@@ -234,14 +227,14 @@ async def test_plain_http_leads_to_the_configured_names_alone() -> None:
 @pytest.mark.parametrize(("profile", "spoken"), [("intermediate", "TLSv1.2"), ("modern", None)])
 async def test_the_modern_profile_speaks_tls_1_3_alone(profile: str, spoken: str | None) -> None:
     async with running_nginx(NGINX_TLS_PROFILE=profile) as nginx:
-        with tls_connection(nginx) as connection:
+        with nginx.connection() as connection:
             assert connection.version() == "TLSv1.3"
         nginx.trust.maximum_version = ssl.TLSVersion.TLSv1_2
         if spoken is None:
             with pytest.raises(ssl.SSLError):
-                tls_connection(nginx)
+                nginx.connection()
         else:
-            with tls_connection(nginx) as connection:
+            with nginx.connection() as connection:
                 assert connection.version() == spoken
 
 

@@ -28,22 +28,13 @@ OWN_PORT_ROUTES = {"/livez", "/readyz"}
 """Never through the front door: told in words, not as an operation."""
 NO_CALLERS_BUSINESS = {"engine_timeout_seconds", "max_starting_tasks"}
 """Settings with a limit's name that only the service and the engine notice."""
+_NAMES = (ROOT / "dockerfiles" / "nginx" / "names.conf.template").read_text(encoding="utf-8")
+_CODES = _NAMES.partition("$problem_code {")[2].partition("}")[0]
 NGINX_CODES = {
-    (400, "bad_request"),
-    (401, "unauthorized"),
-    (403, "forbidden"),
-    (404, "not_found"),
-    (405, "method_not_allowed"),
-    (408, "request_timeout"),
-    (413, "request_too_large"),
-    (414, "uri_too_long"),
-    (429, "too_many_requests"),
-    (431, "request_header_fields_too_large"),
-    (500, "internal_server_error"),
-    (502, "bad_gateway"),
-    (503, "service_unavailable"),
-    (504, "gateway_timeout"),
+    (int(status), code)
+    for status, code in re.findall(r"^    (\d{3}) (\w+);$", _CODES, re.MULTILINE)
 }
+"""What nginx itself calls the errors that it makes."""
 
 
 @pytest.fixture
