@@ -10,12 +10,15 @@ import base64
 import os
 import secrets
 import shlex
+import signal
 import ssl
 import statistics
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -60,14 +63,16 @@ async def measure(bench: Bench) -> Section:
     """Ask in turn, and compare within each turn."""
     print(f"\n== front_door ==\n{__doc__.strip()}")
     milliseconds: dict[str, list[float]] = {DIRECT: [], QUIET: [], GUESSED: []}
+    refused: list[int] = []
     async with _front_door() as door, _guesser() as namespace, aiohttp.ClientSession() as session:
         for _ in range(bench.sized(TURNS, QUICK_TURNS)):
             milliseconds[DIRECT].append(await _median_direct(session))
             milliseconds[QUIET].append(await _median_through(session, door))
-            async with _guessing(namespace, door):
+            async with _guessing(namespace, door, refused):
                 milliseconds[GUESSED].append(await _median_through(session, door))
     section = {
         "noop_milliseconds": milliseconds,
+        "guesses_refused": refused,
         "added_milliseconds": statistics.median(milliseconds[QUIET])
         - statistics.median(milliseconds[DIRECT]),
         "guessed_to_quiet": median_ratio(milliseconds[GUESSED], milliseconds[QUIET]),
@@ -116,22 +121,28 @@ async def _guesser() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _guessing(namespace: str, door: _FrontDoor) -> AsyncIterator[None]:
+async def _guessing(namespace: str, door: _FrontDoor, refused: list[int]) -> AsyncIterator[None]:
+    """Guess while the context is open, then add to ``refused`` how many guesses were answered."""
     curl = [
-        "curl", "--parallel", "--parallel-immediate", f"--parallel-max={GUESSES}", "--insecure",
-        "--silent", "--output", "/dev/null", "--user", f"{door.key}:guess", "--http1.1",
-        "--resolve", f"{HOST_NAME}:{door.port}:{GATEWAY}",
+        "curl", "--parallel", "--parallel-immediate", "--parallel-max", str(GUESSES), "--http1.1",
+        "--insecure", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}\\n",
+        "--user", f"{door.key}:guess", "--resolve", f"{HOST_NAME}:{door.port}:{GATEWAY}",
         f"https://{HOST_NAME}:{door.port}{NOOP_PATH}?[1-{GUESSES}]",
     ]  # fmt: skip
     script = f"while :; do {shlex.join(curl)}; sleep 1; done"
     process = await asyncio.create_subprocess_exec(
-        "ip", "netns", "exec", namespace, "bash", "-c", script, start_new_session=True
-    )
+        "ip", "netns", "exec", namespace, "bash", "-c", script,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
     try:
         yield
     finally:
-        os.killpg(process.pid, 9)
-        await process.wait()
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = await process.communicate()
+    statuses = output.decode().split()
+    if set(statuses) != {str(HTTPStatus.UNAUTHORIZED.value)}:
+        raise ScriptError(f"the guesses were answered with {Counter(statuses)}")
+    refused.append(len(statuses))
 
 
 async def _median_direct(session: aiohttp.ClientSession) -> float:
@@ -191,4 +202,5 @@ def _show(section: Section) -> None:
     title = f"_noop, ms: medians of {REQUESTS} requests, {len(rows)} ways in turn"
     print(table(title, ["way", "median", "min", "max"], rows))
     print(f"the front door adds {section['added_milliseconds']:.2f} ms")
+    print(f"guesses refused, each turn: {section['guesses_refused']}")
     print(f"guessed / quiet, median of the turns' ratios: {section['guessed_to_quiet']:.2f}")

@@ -220,7 +220,11 @@ async def test_an_unknown_name_gets_the_page(nginx: Nginx) -> None:
 
 @pytest.mark.parametrize(
     "request_line",
-    ["GET / HTTP/3.1\r\nHost: x", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x", "\x00"],
+    [
+        "GET / HTTP/3.1\r\nHost: ecs.localhost",
+        "POST / HTTP/1.1\r\nHost: ecs.localhost\r\nTransfer-Encoding: x",
+        "\x00",
+    ],
     ids=["version", "transfer coding", "garbage"],
 )
 async def test_what_is_no_http_is_a_problem_too(nginx: Nginx, request_line: str) -> None:
