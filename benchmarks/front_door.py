@@ -35,7 +35,7 @@ REQUESTS = 60
 PAUSE_SECONDS = 0.06
 """Between two requests: a key may send 20 a second."""
 GUESSES = 100
-GUESSER, GATEWAY = "192.0.2.254", "192.0.2.253"
+GUESSER, GATEWAY = "198.18.0.254", "198.18.0.253"
 FRONT_PREFIX, DOCS_PREFIX = "172.30.254", "172.30.253"
 SERVICE_PORT = 8448
 HOST_NAME = "ecs.localhost"

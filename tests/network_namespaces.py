@@ -28,9 +28,9 @@ class Host:
 
 @contextmanager
 def host(number: int) -> Iterator[Host]:
-    """Make a host; numbers from 0 to 63 give addresses of the documentation's range."""
+    """Make a host; numbers from 0 to 63 give addresses of RFC 2544's range for tests."""
     name = f"ecs-{secrets.token_hex(4)}"
-    gateway, address = f"192.0.2.{4 * number + 1}", f"192.0.2.{4 * number + 2}"
+    gateway, address = f"198.18.0.{4 * number + 1}", f"198.18.0.{4 * number + 2}"
     _ip("netns", "add", name)
     try:
         _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)

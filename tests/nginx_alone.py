@@ -1,5 +1,6 @@
 """The front door's real image in front of scripted servers, which record what reaches them."""
 
+import json
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from ecs.ecsctl.htpasswd import KeyFile
 from tests.front_door import API, DOCS, ROOT, ToLoopback, authorization, docker
+from tests.network import bridge_gateway
 from tests.waiting import eventually
 
 IMAGE = "ecs/nginx:latest"
@@ -97,11 +99,10 @@ def build_image() -> None:
     )
 
 
-def bridge_gateway() -> str:
+def engine_gateway() -> str:
     """This machine's address as containers on the engine's own bridge see it."""
-    return docker(
-        "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
-    ).strip()
+    ipam = docker("network", "inspect", "bridge", "--format", "{{json .IPAM}}")
+    return bridge_gateway(json.loads(ipam))
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ async def upstream() -> AsyncIterator[Upstream]:
     application.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, bridge_gateway(), 0)
+    site = web.TCPSite(runner, engine_gateway(), 0)
     await site.start()
     server.port = runner.addresses[0][1]
     try:
@@ -139,7 +140,7 @@ async def running_nginx(run_size: str = "16m", **settings: str) -> AsyncIterator
         apidocs = await stack.enter_async_context(upstream())
         authority = make_certificate(directory)
         keys = KeyFile(directory / "keys" / "htpasswd", warn=print)
-        gateway = bridge_gateway()
+        gateway = engine_gateway()
         everything = {
             "NGINX_SERVICE": f"{gateway}:{service.port}",
             "NGINX_APIDOCS": f"{gateway}:{apidocs.port}",

@@ -22,6 +22,7 @@ from docker.types import Mount
 import ecs
 from tests.client import Answer, Caller, calling
 from tests.engines import EngineProbe
+from tests.network import bridge_gateway
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ def run(image: dict[str, Any], engine: EngineProbe, docker_host: str) -> Iterato
     engine_socket = Path(docker_host.removeprefix("unix://")).resolve()
     # What reaches a published port of loopback comes from the bridge's own address.
     bridge = engine.client.networks.get("bridge")
-    gateway = bridge.attrs["IPAM"]["Config"][0]["Gateway"]
+    gateway = bridge_gateway(bridge.attrs["IPAM"])
     started: list[Container] = []
 
     def start(*command: str, engine_in_reach: bool = True, **options: Any) -> Container:
