@@ -166,7 +166,7 @@ def test_the_image_holds_what_the_lock_names_and_the_service(files: tarfile.TarF
             installed[normalized(metadata["Name"])] = metadata["Version"]
 
     lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    locked = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
+    locked = dict(re.findall(r"^([a-z0-9._-]+)(?:\[.+\])?==(\S+)", lock, re.MULTILINE))
     assert installed == {**locked, "ecs": ecs.__version__}
 
 
