@@ -109,6 +109,7 @@ class ECService:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for who started it, who stops it
             )
 
     async def _is_ready(self) -> bool:
