@@ -68,7 +68,8 @@ class Generator:
         assert self._process is not None
         if self._process.returncode is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        # To SIGTERM locust answers with a status that looks like a failure.
+        self._process.send_signal(signal.SIGINT)
         try:
             async with asyncio.timeout(KILL_AFTER_SECONDS):
                 await self._process.wait()

@@ -30,7 +30,7 @@ def soak_page(run: Run) -> str:
     tables = [("Verdicts", verdicts_table(run)), ("Requests by kind", kinds_table(run["kinds"]))]
     failures = {"the whole soak": run["failures"]} if run["failures"] else {}
     plots = [inline_svg(panel, run, None) for panel in SOAK_PANELS]
-    title = f"A soak of {run['minutes']:.0f} minutes"
+    title = f"A soak of {run['minutes']:.1f} minutes"
     return _page(run, title, tables, plots, failures, None)
 
 
