@@ -30,7 +30,7 @@ class Generator:
         stages: Sequence[tuple[int, float]],
         *,
         soak_volume_image: str = "",
-        user_requests_per_second: float = 0.0,
+        requests_per_second: float = 0.0,
     ) -> None:
         """Prepare it: ``stages`` are numbers of users with seconds; records go to ``directory``."""
         self._records = directory / "records"
@@ -41,7 +41,7 @@ class Generator:
             "--stop-timeout", str(FINISH_SECONDS), "--records", self._records,
             "--stages", ",".join(f"{users}x{seconds}" for users, seconds in stages),
             "--soak-volume-image", soak_volume_image,
-            "--user-requests-per-second", str(user_requests_per_second),
+            "--requests-per-second", str(requests_per_second),
         ]  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
 

@@ -4,17 +4,15 @@
 JSON in the file --records (`tests.load.records` reads it).
 """
 
-import itertools
 import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 import gevent
-from locust import HttpUser, LoadTestShape, constant, constant_throughput, events, task
+from locust import HttpUser, LoadTestShape, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
@@ -27,12 +25,25 @@ CONNECT_SECONDS = 10.0
 SPAWNED_PER_SECOND = 100.0
 
 
+class Pace:
+    """Gives each request its turn, evenly spaced; locust's own pacing sends all users at once."""
+
+    def __init__(self, requests_per_second: float) -> None:
+        self._step_seconds = 1 / requests_per_second if requests_per_second else 0.0
+        self._turn = 0.0
+
+    def seconds_to_turn(self) -> float:
+        now = time.monotonic()
+        self._turn = max(self._turn + self._step_seconds, now)  # who is late catches nothing up
+        return self._turn - now
+
+
 class Crowd:
     """What all users share; made when locust has read the command line."""
 
     records: TextIO
     requests: Any
-    pauses: Iterator[float]
+    pace: "Pace"
     stages: list[tuple[int, float]]
 
 
@@ -41,7 +52,9 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--records", help="file for the records")
     parser.add_argument("--stages", help="users and seconds, as 1x30,2x30")
     parser.add_argument("--soak-volume-image", default="", help="take the soak's mix")
-    parser.add_argument("--user-requests-per-second", type=float, default=0.0, help="0: no pause")
+    parser.add_argument(
+        "--requests-per-second", type=float, default=0.0, help="of all users; 0: no pause"
+    )
 
 
 @events.init.add_listener
@@ -52,15 +65,7 @@ def prepare(environment: Environment, **_: Any) -> None:
     Crowd.requests = mix.deal(SEED)
     pairs = [stage.split("x") for stage in options.stages.split(",")]
     Crowd.stages = [(int(users), float(seconds)) for users, seconds in pairs]
-    rate = options.user_requests_per_second
-    Client.wait_time = constant_throughput(rate) if rate else constant(0)
-    Crowd.pauses = _first_pauses(rate, Crowd.stages[0][0])
-
-
-def _first_pauses(rate: float, users: int) -> Iterator[float]:
-    """Yield what each user waits at first, so that a steady load does not come in bursts."""
-    step = 1 / rate / users if rate else 0.0
-    return itertools.count(0.0, step)
+    Crowd.pace = Pace(options.requests_per_second)
 
 
 def record(**fields: Any) -> None:
@@ -108,7 +113,10 @@ class Client(HttpUser):
 
     def on_start(self) -> None:
         self.client.trust_env = False  # no proxy between it and the service
-        gevent.sleep(next(Crowd.pauses))
+        gevent.sleep(self.wait_time())
+
+    def wait_time(self) -> float:
+        return Crowd.pace.seconds_to_turn()
 
     @task
     def next_request(self) -> None:

@@ -19,6 +19,11 @@ GREY = "#8a9097"
 INK = "#123457"
 PRINTED_INK = "#333333"
 
+# Room above the lines for the legend.
+LEGEND_ROOM = 1.2
+# So that nothing at all is drawn at the bottom.
+LEAST_AXIS = 1.0
+
 MS_PER_SECOND = 1000.0
 MB_BYTES = 1_000_000
 SECONDS_PER_MINUTE = 60.0
@@ -111,7 +116,6 @@ def failures(axes: Axes, run: Run, previous: Run | None) -> None:
         counts = [step["all"]["failures"] for step in steps]
         _by_users(axes, steps, counts, f"wrong answers{shown}", RED)
     _finish_by_users(axes, run, "failures", "wrong answers")
-    axes.set_ylim(0, max(axes.get_ylim()[1], 1))
 
 
 STEPS_PANELS: tuple[Panel, ...] = (throughput, task_latency, noop_latency, failures)
@@ -163,8 +167,8 @@ def _finish_by_users(axes: Axes, run: Run, title: str, unit: str) -> None:
 def _finish(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title)
     axes.set_ylabel(unit)
-    axes.set_ylim(bottom=0)
-    axes.legend()
+    axes.set_ylim(0, LEGEND_ROOM * max(axes.get_ylim()[1], LEAST_AXIS))
+    axes.legend(loc="upper left", ncols=3)
 
 
 def memory(axes: Axes, run: Run, previous: Run | None) -> None:
@@ -184,7 +188,7 @@ def memory(axes: Axes, run: Run, previous: Run | None) -> None:
     _finish_over_time(axes, "memory of the service", "MB")
     # From nothing, a megabyte would not be seen.
     resident = [s["resident_bytes"] / MB_BYTES for s in samples]
-    axes.set_ylim(bottom=0.8 * min(resident), top=1.1 * max(resident))
+    axes.set_ylim(bottom=0.8 * min(resident), top=LEGEND_ROOM * max(resident))
 
 
 def _draw_slope(axes: Axes, run: Run, per_hour: float) -> None:

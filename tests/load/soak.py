@@ -78,7 +78,7 @@ async def _soak(plan: Plan, started: Session, image: str) -> dict[str, Any]:
         started.service.url,
         [(users, plan.seconds)],
         soak_volume_image=image,
-        user_requests_per_second=requests_per_second / users,
+        requests_per_second=requests_per_second,
     )
     sampler = Sampler(started.probe, started.service, started.service_directory)
     await asyncio.sleep(IDLE_SAMPLE_AFTER_SECONDS)
