@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.load.generator import GeneratorError
 from tests.load.publish import publish
+from tests.load.sampling import ServiceEndedError
 from tests.load.session import DEFAULT_OUTPUT
 from tests.load.soak import Plan, run_soak
 from tests.load.steps import run_steps
@@ -19,7 +20,7 @@ def main() -> int:
     options = _options()
     try:
         return _run(options)
-    except (GeneratorError, OSError, ValueError, AssertionError) as error:
+    except (GeneratorError, ServiceEndedError, OSError, ValueError, AssertionError) as error:
         print(f"bin/load: {error}", file=sys.stderr)
         return 1
 

@@ -25,6 +25,7 @@ LEGEND_ROOM = 1.2
 LEAST_AXIS = 1.0
 
 MS_PER_SECOND = 1000.0
+KB_BYTES = 1_000
 MB_BYTES = 1_000_000
 SECONDS_PER_MINUTE = 60.0
 
@@ -240,9 +241,9 @@ def log(axes: Axes, run: Run, previous: Run | None) -> None:
     """The size of the log over time."""
     del previous
     samples = run["samples"]
-    values = [s["log_bytes"] / MB_BYTES for s in samples]
+    values = [s["log_bytes"] / KB_BYTES for s in samples]
     axes.plot(_minutes(samples), values, label="log", color=GREEN)
-    _finish_over_time(axes, "log", "MB")
+    _finish_over_time(axes, "log", "kB")
 
 
 def engine(axes: Axes, run: Run, previous: Run | None) -> None:

@@ -22,6 +22,10 @@ COMPOSE_LABEL = "com.docker.compose.project"
 DELETED = " (deleted)"
 
 
+class ServiceEndedError(Exception):
+    """The service ended in the midst of the soak."""
+
+
 class Sampler:
     """Looks at one service, whose files are all in ``directory``."""
 
@@ -38,7 +42,13 @@ class Sampler:
         self._begun = now
 
     def sample(self) -> Sample:
-        """Look now."""
+        """Look now.
+
+        Raises:
+            ServiceEndedError: there is nothing to look at.
+        """
+        if not self._service.is_running:
+            raise ServiceEndedError(f"the service ended:\n{self._service.log_tail()}")
         status = (self._process / "status").read_text(encoding="ascii")
         descriptors = list(_descriptors(self._process))
         return Sample(

@@ -62,10 +62,11 @@ async def run_soak(plan: Plan) -> int:
             if plan.prometheus is not None:
                 stack.enter_context(scraping(started.service.url, plan.prometheus))
             run = await _soak(plan, started, image)
-    shown = verdicts_table(run)
-    print(table(f"A soak of {run['minutes']:.1f} minutes", shown.header, shown.rows))
-    print(f"\n{run['outcome']}")
-    write(plan.output, NAME, run, soak_page(run))
+        # Before the service stops, which may fail too.
+        shown = verdicts_table(run)
+        print(table(f"A soak of {run['minutes']:.1f} minutes", shown.header, shown.rows))
+        print(f"\n{run['outcome']}")
+        write(plan.output, NAME, run, soak_page(run))
     return EXIT_CODES[run["outcome"]]
 
 

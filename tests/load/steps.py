@@ -33,6 +33,13 @@ async def run_steps(
     previous = _previous(output, previous_file)
     async with session(instance) as started:
         run = await _measure(started, users, seconds_per_step)
+        # Before the service stops, which may fail too.
+        _show(run, previous)
+        write(output, NAME, run, steps_page(run, previous))
+    return int(run["outcome"] == FAIL)
+
+
+def _show(run: dict[str, Any], previous: dict[str, Any] | None) -> None:
     shown = steps_table(run, previous)
     print(table("By users at once; in brackets the previous run", shown.header, shown.rows))
     for step in run["steps"]:
@@ -40,8 +47,6 @@ async def run_steps(
             print(f"{step['users']} users: {times} times {what}")
     if run["left"]:
         print(f"containers left behind: {', '.join(run['left'])}")
-    write(output, NAME, run, steps_page(run, previous))
-    return int(run["outcome"] == FAIL)
 
 
 def _previous(output: Path, given: Path | None) -> dict[str, Any] | None:
