@@ -17,7 +17,7 @@ What it may take for a leak: a cache that is still filling when the warm-up is o
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -44,15 +44,9 @@ class Slope:
     upper: float
 
 
-def slope(series: Series, summarize: Callable[[Sequence[float]], float]) -> Slope | None:
-    """Return the slope of a series, or None if it is too short to tell.
-
-    Args:
-        series: What was sampled after the warm-up.
-        summarize: Makes one value of a block: its median, or, for a count that load raises for
-            moments, its minimum.
-    """
-    blocks = _blocks(series, summarize)
+def slope(series: Series) -> Slope | None:
+    """Return the slope of what was sampled after the warm-up; None if it is too short to tell."""
+    blocks = _blocks(series)
     if blocks is None:
         return None
     slopes = sorted(
@@ -67,9 +61,8 @@ def slope(series: Series, summarize: Callable[[Sequence[float]], float]) -> Slop
     return Slope(statistics.median(slopes), slopes[lowest], slopes[highest])
 
 
-def _blocks(
-    series: Series, summarize: Callable[[Sequence[float]], float]
-) -> list[tuple[float, float]] | None:
+def _blocks(series: Series) -> list[tuple[float, float]] | None:
+    """Return the middle and the median of each block."""
     if not series or series[-1][0] - series[0][0] < MIN_OBSERVED_SECONDS:
         return None
     begun = series[0][0]
@@ -79,4 +72,6 @@ def _blocks(
         values[min(int((seconds - begun) / length), BLOCKS - 1)].append(value)
     if min(map(len, values)) < MIN_SAMPLES_PER_BLOCK:
         return None
-    return [(begun + (n + 0.5) * length, summarize(block)) for n, block in enumerate(values)]
+    return [
+        (begun + (n + 0.5) * length, statistics.median(block)) for n, block in enumerate(values)
+    ]

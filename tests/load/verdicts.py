@@ -4,7 +4,6 @@ A verdict is "pass", "fail", or "too short to tell", which is not a pass.
 """
 
 import os
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,11 +19,9 @@ EXIT_CODES = {PASS: 0, FAIL: 1, UNDECIDED: 3}
 MB_BYTES = 1_000_000
 # What the operators' document promises.
 MEMORY_LIMIT_BYTES_PER_HOUR = 1.0 * MB_BYTES
-# A count that grows by less than this in the whole observed time is taken for still.
-COUNT_GROWTH = 2.0
 # An idle service that has worked may keep a connection to the engine for a while, where a fresh
 # one has none; and the threads of Python's default pool, of which there are so many at most.
-IDLE_DESCRIPTORS = 4
+IDLE_DESCRIPTORS = 2
 IDLE_THREADS = min(32, (os.cpu_count() or 1) + 4)
 # Of this mix; measured were 450.
 LOG_BYTES_PER_REQUEST = 1_000.0
@@ -139,7 +136,7 @@ def _left_behind(soak: Soak, name: str) -> Verdict:
 
 def _memory(soak: Soak) -> Verdict:
     series = [(sample.seconds, float(sample.resident_bytes)) for sample in soak.warm]
-    found = slope(series, statistics.median)
+    found = slope(series)
     if found is None:
         return Verdict("memory", UNDECIDED, _too_short(soak))
     says = (
@@ -154,19 +151,11 @@ def _memory(soak: Soak) -> Verdict:
 
 
 def _count(soak: Soak, name: str, idle_allowance: int) -> Verdict:
+    # Compared at rest: during the load, more at once may as well mean that the engine got slower.
     before, after = getattr(soak.idle, name), getattr(soak.settled, name)
-    idle = f"{before} before, {after} after"
-    if after > before + idle_allowance:
-        return Verdict(name, FAIL, f"{idle}, more than the {idle_allowance} of an idle pool")
-    # The least of each block: what load takes for a moment is no growth.
-    series = [(sample.seconds, float(getattr(sample, name))) for sample in soak.warm]
-    found = slope(series, min)
-    if found is None:
-        return Verdict(name, UNDECIDED, f"{idle}; {_too_short(soak)}")
-    hours = (series[-1][0] - series[0][0]) / 3600
-    says = f"{idle}; {found.per_hour:+.1f} an hour"
-    grows = found.lower > 0 and found.per_hour * hours > COUNT_GROWTH
-    return Verdict(name, FAIL if grows else PASS, says, found)
+    most = max((getattr(sample, name) for sample in soak.loaded), default=0)
+    says = f"{before} before, at most {most}, {after} after; {idle_allowance} more allowed"
+    return Verdict(name, PASS if after <= before + idle_allowance else FAIL, says)
 
 
 def _too_short(soak: Soak) -> str:

@@ -115,9 +115,8 @@ def test_memory_that_takes_one_step_in_the_middle_is_not_judged() -> None:
     assert verdict(soak(samples), "memory").outcome == UNDECIDED
 
 
-@pytest.mark.parametrize("subject", ["memory", "descriptors", "threads"])
-def test_a_soak_of_ten_minutes_is_too_short_to_tell(subject: str) -> None:
-    found = verdict(soak(loaded(10)), subject)
+def test_a_soak_of_ten_minutes_is_too_short_to_tell_of_memory() -> None:
+    found = verdict(soak(loaded(10)), "memory")
     assert found.outcome == UNDECIDED
     assert "minutes after a warm-up of 10.0" in found.says
 
@@ -131,12 +130,9 @@ def test_a_leak_is_a_leak_in_a_short_soak_too() -> None:
     assert overall(judge(soak(loaded(10), settled))) == FAIL
 
 
-@pytest.mark.parametrize("subject", ["descriptors", "threads"])
-def test_a_count_that_grows_by_six_in_the_hour_is_a_leak(subject: str) -> None:
-    samples = [
-        replace(s, **{subject: getattr(s, subject) + int(s.seconds / 600)}) for s in loaded()
-    ]
-    assert verdict(soak(samples), subject).outcome == FAIL
+def test_descriptors_that_a_slower_engine_keeps_open_for_longer_are_no_leak() -> None:
+    samples = [replace(s, descriptors=s.descriptors + int(s.seconds / 100)) for s in loaded()]
+    assert verdict(soak(samples), "descriptors").outcome == PASS
 
 
 def test_descriptors_that_an_idle_service_still_has_are_a_leak() -> None:
