@@ -93,9 +93,9 @@ def throughput(axes: Axes, run: Run, previous: Run | None) -> None:
         ("requests_per_second", "all requests", GREY),
         ("tasks_per_second", "tasks", BLUE),
     ):
-        for shown, steps in _now_and_before(run, previous):
+        for is_previous, steps in _now_and_before(run, previous):
             rates = [step[key] for step in steps]
-            _by_users(axes, steps, rates, f"{label}{shown}", colour)
+            _by_users(axes, steps, rates, label, colour, is_previous=is_previous)
     _finish_by_users(axes, run, "throughput", "a second")
 
 
@@ -113,43 +113,45 @@ def noop_latency(axes: Axes, run: Run, previous: Run | None) -> None:
 
 def failures(axes: Axes, run: Run, previous: Run | None) -> None:
     """Wrong answers by users."""
-    for shown, steps in _now_and_before(run, previous):
-        counts = [step["all"]["failures"] for step in steps]
-        _by_users(axes, steps, counts, f"wrong answers{shown}", RED)
+    for is_previous, steps in _now_and_before(run, previous):
+        wrong = [step["all"]["failures"] for step in steps]
+        _by_users(axes, steps, wrong, "wrong answers", RED, is_previous=is_previous)
     _finish_by_users(axes, run, "failures", "wrong answers")
 
 
 STEPS_PANELS: tuple[Panel, ...] = (throughput, task_latency, noop_latency, failures)
 
 
-def _now_and_before(run: Run, previous: Run | None) -> list[tuple[str, list[Run]]]:
-    """Return the steps of this run and of the previous one, each with what its labels end in."""
-    now = [("", run["steps"])]
-    return now if previous is None else [(BEFORE, previous["steps"]), *now]
-
-
-BEFORE = ", previous run"
+def _now_and_before(run: Run, previous: Run | None) -> list[tuple[bool, list[Run]]]:
+    """Return the steps of the previous run and of this one, and whether it is the previous."""
+    now = [(False, run["steps"])]
+    return now if previous is None else [(True, previous["steps"]), *now]
 
 
 def _by_users(
-    axes: Axes, steps: list[Run], values: Sequence[float | None], label: str, colour: str
+    axes: Axes,
+    steps: list[Run],
+    values: Sequence[float | None],
+    label: str,
+    colour: str,
+    *,
+    is_previous: bool,
 ) -> None:
-    is_before = label.endswith(BEFORE)
     axes.plot(
         [step["users"] for step in steps],
         [float("nan") if value is None else value for value in values],
-        "o:" if is_before else "o-",
-        label=label,
+        "o:" if is_previous else "o-",
+        label=None if is_previous else label,  # the page says what is dotted
         color=colour,
-        alpha=0.55 if is_before else 1.0,
+        alpha=0.55 if is_previous else 1.0,
     )
 
 
 def _latency_by_users(axes: Axes, run: Run, previous: Run | None, kind: str) -> None:
     for percent, colour in ((50, BLUE), (95, ORANGE), (99, RED)):
-        for shown, steps in _now_and_before(run, previous):
+        for is_previous, steps in _now_and_before(run, previous):
             values = [_ms(step["kinds"].get(kind, {}).get(f"p{percent}_seconds")) for step in steps]
-            _by_users(axes, steps, values, f"p{percent}{shown}", colour)
+            _by_users(axes, steps, values, f"p{percent}", colour, is_previous=is_previous)
 
 
 def _ms(seconds: float | None) -> float | None:

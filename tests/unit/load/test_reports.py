@@ -102,7 +102,7 @@ def test_the_page_needs_nothing_beside_it_and_escapes_what_others_wrote() -> Non
     assert "&lt;b&gt;status 502&lt;/b&gt;" in page
     assert 'src="' not in page
     assert "currentColor" in page
-    assert "previous run" in page
+    assert "In brackets and dotted: the run of" in page
 
 
 def test_the_page_of_a_soak_tells_its_verdict_and_draws_its_slope() -> None:
