@@ -1,5 +1,6 @@
 """The Prometheus beside a soak: it asks the service, and keeps what it was told."""
 
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ async def test_prometheus_scrapes_the_service_and_keeps_the_samples(
             async def scraped() -> list[dict[str, dict[str, str]]]:
                 try:
                     async with session.get(f"{url}/api/v1/query", params={"query": "up"}) as answer:
+                        if answer.status != HTTPStatus.OK:  # it is not ready yet
+                            return []
                         return (await answer.json())["data"]["result"]
                 except aiohttp.ClientConnectionError:  # it does not listen yet
                     return []
