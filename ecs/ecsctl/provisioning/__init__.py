@@ -1,0 +1,1 @@
+"""What turns an empty machine into a node: files for its first boot."""
