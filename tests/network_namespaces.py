@@ -1,10 +1,20 @@
 """Hosts of the tests' own, beside this machine: network namespaces with an address each."""
 
+import ctypes
+import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,36 @@ def host(number: int) -> Iterator[Host]:
 
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, timeout=30)
+
+
+def run_in(namespace: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the function in a thread that is in the network namespace of this file.
+
+    A socket stays in the namespace it was made in; a child process is in its thread's.
+    """
+
+    def enter_and_call() -> T:
+        descriptor = os.open(namespace, os.O_RDONLY)
+        try:
+            # os.setns is new in Python 3.12.
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.setns(descriptor, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(namespace))
+        finally:
+            os.close(descriptor)
+        return function(*args, **kwargs)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(enter_and_call).result()
+
+
+def output_in(namespace: Path, *command: str, stdin: str = "") -> str:
+    """Run a command in the network namespace of this file; return its standard output."""
+    return run_in(
+        namespace,
+        lambda: (
+            subprocess.run(
+                command, input=stdin, capture_output=True, text=True, check=True, timeout=30
+            ).stdout
+        ),
+    )
