@@ -3,6 +3,7 @@
 Everything is a socket of this process, made in the network namespace it belongs to.
 """
 
+import contextlib
 import errno
 import os
 import secrets
@@ -11,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -151,21 +152,24 @@ def outcomes(
     places: Mapping[str, Path],
     listeners: Listeners,
     *,
-    expected: Collection[Probe],
+    expected: Set[Probe],
 ) -> dict[Probe, str]:
     """Make all the probes at once, and tell what became of each.
 
-    ``REFUSED`` means that an error came back from somebody on the way, ``SILENT`` that nothing did
-    when all the ``expected`` ones had arrived and no more came.
+    ``REFUSED`` means that somebody on the way sent an error, ``SILENT`` that nothing had come back
+    when all the ``expected`` ones had been answered and no more followed. A refused connection can
+    be silent for a second: an error for the first packet comes while connect() holds the socket.
     """
-    attempts = [Attempt(probe, places[probe.source]) for probe in probes]
     found: dict[Probe, str] = {}
-    now = time.monotonic()
-    end, quiet_end = now + ANSWER_TIMEOUT_SECONDS, now + QUIET_SECONDS
-    with selectors.DefaultSelector() as selector:
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        attempts = [Attempt(probe, places[probe.source]) for probe in probes]
         for attempt in attempts:
+            stack.enter_context(attempt.socket)
             selector.register(attempt.socket, attempt.event, attempt)
-        while (now := time.monotonic()) < end:
+        now = time.monotonic()
+        end, quiet_end = now + ANSWER_TIMEOUT_SECONDS, now + QUIET_SECONDS
+        while now < end and (now < quiet_end or not expected <= found.keys()):
             before = len(found)
             for key, _ in selector.select(POLL_SECONDS):
                 found[key.data.probe] = key.data.outcome()
@@ -173,10 +177,7 @@ def outcomes(
             for attempt in attempts:
                 if listeners.received(attempt.probe.to, attempt.datagram):
                     found[attempt.probe] = REACHED
+            now = time.monotonic()
             if len(found) > before:
                 quiet_end = now + QUIET_SECONDS
-            elif now > quiet_end and found.keys() >= expected:
-                break
-    for attempt in attempts:
-        attempt.socket.close()
     return {attempt.probe: found.get(attempt.probe, SILENT) for attempt in attempts}

@@ -1,163 +1,34 @@
 """The host firewall on a real engine: what each of its rules closes or opens, and nothing else."""
 
+import contextlib
 import re
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
-from ecs.ecsctl.provisioning.firewall import (
-    Destination,
-    Firewall,
-    iptables_files,
-    nftables_file,
-)
+from ecs.ecsctl.provisioning.firewall import KERNEL_SETTINGS, iptables_files, nftables_file
+from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
+from tests.firewall_cases import CASES, FIREWALL
 from tests.firewall_lab import (
-    ALLOWED_PORT,
     ANY_PORT,
     BRIDGE,
-    BRIDGE6,
     DAEMON_PORT,
-    DHCP_CLIENT_PORT,
-    DHCPV6_CLIENT_PORT,
-    DNS_PORT,
-    GATEWAY,
-    GROUP,
-    GROUP_PORT,
     NODE,
-    NODE6,
-    NODE_LINK_LOCAL,
-    OPEN_PORT,
     OTHER,
-    OTHER6,
     OUTSIDE,
     OUTSIDE6,
-    OUTSIDE_LINK_LOCAL,
-    PUBLISHED_PORT,
-    SERVICES,
     Lab,
     running_lab,
 )
-from tests.network_namespaces import output_in
-from tests.reachability import ECHO, REACHED, TCP, UDP, Probe, outcomes
+from tests.network_namespaces import output_in, run_in
+from tests.reachability import REACHED, Probe, outcomes
 
-PRIVATE_DNS, ALLOWED, ALLOWED6, DENIED = "10.9.0.53", "10.9.1.1", "fd00:a110::1", "22.0.0.7"
+TIMED_OUT = 124
+"""The exit code of timeout when a program needed more time."""
 
-FIREWALL = Firewall(
-    service_bridges=("br-*",),
-    dns_servers=(ip_address(PRIVATE_DNS), ip_address(BRIDGE)),
-    allowed_destinations=(
-        Destination(ip_network("10.9.1.0/24"), (ALLOWED_PORT,)),
-        # Contains a metadata address, which stays closed.
-        Destination(ip_network("fd00::/16")),
-    ),
-    denied_networks=(ip_network("22.0.0.0/24"),),
-    open_tcp_ports=(OPEN_PORT,),
-)
-
-PRIVATE = (ALLOWED, "172.20.0.7", "192.168.7.7", "100.64.0.7", "fc00::7", "fd12::7", "fec0::7")
-METADATA = ("169.254.169.254", "168.63.129.16", "fd00:ec2::254")
-SPECIAL = (
-    *("192.0.0.8", "192.0.2.7", "198.18.0.7", "198.51.100.7", "203.0.113.7", "240.0.0.7"),
-    *("::a00:7", "64:ff9b:1::7", "100::7", "2001:2::7", "2001:db8::7", "2002:a00:7::7", "3fff::7"),
-    "5f00::7",
-)
-ZERO = "0.1.2.3"  # No answer may come from there; but what comes from a task would get there.
-TRANSLATED, TRANSLATED_PUBLIC = "64:ff9b::a00:7", "64:ff9b::808:808"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A probe, whether it arrives, and the rules that decide it: without one it is the reverse."""
-
-    probe: Probe
-    arrives: bool
-    rules: frozenset[str]
-
-
-def task_reaches(to: str, address: str, port: int, *rules: str, protocol: str = TCP) -> Case:
-    return Case(Probe("task", to, address, port, protocol), True, frozenset(rules))
-
-
-def task_does_not_reach(to: str, address: str, port: int, *rules: str, protocol: str = TCP) -> Case:
-    return Case(Probe("task", to, address, port, protocol), False, frozenset(rules))
-
-
-def open_to_all(probe: Probe, *rules: str) -> Case:
-    return Case(probe, True, frozenset(rules))
-
-
-CASES = [
-    # Public addresses, and what the operator allows.
-    task_reaches("outside", OUTSIDE, ANY_PORT),
-    task_reaches("outside", OUTSIDE6, ANY_PORT, "neighbours"),
-    task_reaches("outside", TRANSLATED_PUBLIC, ANY_PORT, "neighbours"),
-    task_reaches("outside", PRIVATE_DNS, DNS_PORT, "dns"),
-    task_reaches("outside", PRIVATE_DNS, DNS_PORT, "dns", protocol=UDP),
-    task_reaches("node", BRIDGE, DNS_PORT, "dns", "tasks"),
-    task_reaches("node", BRIDGE, DNS_PORT, "dns", "tasks", protocol=UDP),
-    task_reaches("outside", ALLOWED, ALLOWED_PORT, "allowed"),
-    task_reaches("outside", ALLOWED6, ANY_PORT, "allowed", "neighbours"),
-    # Nothing of the host. What is closed to everybody stays so without the rules for tasks.
-    *(
-        task_does_not_reach("node", address, port, "host")
-        for address in (BRIDGE, BRIDGE6, NODE, NODE6)
-        for port in (ANY_PORT, DAEMON_PORT)
-    ),
-    task_does_not_reach("node", NODE, OPEN_PORT, "host", "tasks"),
-    task_does_not_reach("node", NODE6, OPEN_PORT, "host", "tasks"),
-    task_does_not_reach("node", BRIDGE, 0, "host", "tasks", protocol=ECHO),
-    task_does_not_reach("node", BRIDGE6, 0, "host", "tasks", protocol=ECHO),
-    task_does_not_reach("node", GROUP, GROUP_PORT, "host", protocol=UDP),
-    task_does_not_reach("node", NODE, PUBLISHED_PORT, "host"),
-    # Nobody beside it. Multicast, and with it IPv6, has a second rule against it.
-    task_does_not_reach("other", OTHER, ANY_PORT, "other tasks", "tasks"),
-    task_does_not_reach("other", OTHER, 0, "other tasks", "tasks", protocol=ECHO),
-    task_does_not_reach("other", OTHER6, ANY_PORT, "tasks"),
-    task_does_not_reach("other", GROUP, GROUP_PORT, "tasks", protocol=UDP),
-    task_does_not_reach("services", SERVICES, ANY_PORT, "services", "tasks"),
-    # Nothing further away that is not public.
-    *(
-        task_does_not_reach("outside", address, ANY_PORT, rule, "tasks")
-        for rule, addresses in (
-            ("metadata", METADATA),
-            ("denied", (DENIED,)),
-            ("private", PRIVATE),
-            ("special", SPECIAL),
-            ("translated", (TRANSLATED,)),
-        )
-        for address in addresses
-    ),
-    task_does_not_reach("outside", ZERO, DNS_PORT, "special", "tasks", protocol=UDP),
-    # The host towards everybody else.
-    open_to_all(Probe("outside", "node", NODE, OPEN_PORT), "open ports"),
-    open_to_all(Probe("outside", "node", NODE6, OPEN_PORT), "open ports"),
-    open_to_all(Probe("outside", "node", NODE, 0, ECHO), "icmp"),
-    open_to_all(Probe("outside", "node", NODE6, 0, ECHO), "icmp"),
-    open_to_all(Probe("outside", "node", NODE, DHCP_CLIENT_PORT, UDP, OUTSIDE, 67), "dhcp"),
-    open_to_all(
-        Probe(
-            *("outside", "node", f"{NODE_LINK_LOCAL}%eth0", DHCPV6_CLIENT_PORT, UDP),
-            *(f"{OUTSIDE_LINK_LOCAL}%eth0", 547),
-        ),
-        "dhcp",
-    ),
-    open_to_all(Probe("services", "node", GATEWAY, ANY_PORT), "services"),
-    open_to_all(Probe("node", "node", "127.0.0.1", ANY_PORT), "loopback"),
-    *(
-        Case(Probe("outside", "node", address, port), False, frozenset({"closed ports"}))
-        for address in (NODE, NODE6)
-        for port in (ANY_PORT, DAEMON_PORT)
-    ),
-    # Replies: to the host's own connections, and a container's to a client at a private address.
-    open_to_all(Probe("node", "outside", OUTSIDE, ANY_PORT), "replies"),
-    open_to_all(Probe("node", "other", OTHER, ANY_PORT), "replies"),
-    open_to_all(Probe("node", "other", OTHER6, ANY_PORT), "replies", "neighbours"),
-    open_to_all(Probe("outside", "other", NODE, PUBLISHED_PORT, TCP, ALLOWED), "replies"),
-]
 RULES = sorted(set(re.findall(r'comment "([^"]+)"', nftables_file(FIREWALL))))
 
 
@@ -214,28 +85,36 @@ FLAVOURS = {
 }
 
 
+@contextlib.contextmanager
+def bridged_packets_unfiltered(node: Path) -> Iterator[None]:
+    """As where the module br_netfilter is not loaded."""
+    settings = [Path("/proc/sys", *name.split(".")) for name in KERNEL_SETTINGS]
+    for setting in settings:
+        run_in(node, setting.write_text, "0")
+    try:
+        yield
+    finally:
+        for setting in settings:
+            run_in(node, setting.write_text, "1")
+
+
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
+    """The lab, with no firewall; the engine started behind one of iptables, as at boot."""
     addresses = {case.probe.address for case in CASES if case.probe.to == "outside"}
-    with running_lab(load_iptables, addresses - {OUTSIDE, OUTSIDE6}) as made:
-        unload_iptables(made.node)
-        yield made
+    with running_lab(load_iptables, addresses - {OUTSIDE, OUTSIDE6}) as running:
+        assert run_in(running.node, loaded_firewall, FIREWALL) == []
+        unload_iptables(running.node)
+        yield running
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)
 def load(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Load]:
+    """What loads the firewall, with either program."""
     load, unload = FLAVOURS[request.param]
     load(lab.node)
     yield load
     unload(lab.node)
-
-
-def arriving(lab: Lab, expected: set[Probe]) -> set[Probe]:
-    """Forget who is where on the links, make every probe, and return those that arrive."""
-    lab.forget_neighbours()
-    probes = [case.probe for case in CASES]
-    found = outcomes(probes, lab.places, lab.listeners, expected=expected)
-    return {probe for probe, outcome in found.items() if outcome == REACHED}
 
 
 def expected(without: str = "") -> set[Probe]:
@@ -243,19 +122,89 @@ def expected(without: str = "") -> set[Probe]:
     return {case.probe for case in CASES if case.arrives != (without in case.rules)}
 
 
-def differences(found: set[Probe], expected: set[Probe]) -> list[str]:
-    return [f"{probe} arrived" for probe in found - expected] + [
-        f"{probe} did not arrive" for probe in expected - found
+def wrong(lab: Lab, expected: set[Probe]) -> list[str]:
+    """Make every probe, and tell which arrived or did not, against what is expected."""
+    lab.forget_neighbours()
+    probes = [case.probe for case in CASES]
+    found = outcomes(probes, lab.places, lab.listeners, expected=expected)
+    return [
+        f"{probe}: {outcome}"
+        for probe, outcome in found.items()
+        if (outcome == REACHED) != (probe in expected)
     ]
+
+
+def test_without_a_firewall_a_task_reaches_everything(lab: Lab) -> None:
+    assert not wrong(lab, {case.probe for case in CASES})
 
 
 def test_a_task_reaches_what_is_public_and_what_is_allowed(lab: Lab, load: Load) -> None:
     load(lab.node)
-    assert not differences(arriving(lab, expected()), expected())
+    assert not wrong(lab, expected())
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_decides_what_it_is_there_for(lab: Lab, load: Load, rule: str) -> None:
     assert expected(rule) != expected()
     load(lab.node, rule)
-    assert not differences(arriving(lab, expected(rule)), expected(rule))
+    assert not wrong(lab, expected(rule))
+
+
+def test_a_program_in_a_task_is_told_soon_that_it_is_refused(lab: Lab, load: Load) -> None:
+    load(lab.node)
+    closed = (BRIDGE, NODE, OTHER, "169.254.169.254", "10.0.0.7")
+    attempts = [f"nc -w 5 {address} {ANY_PORT} & " for address in (OUTSIDE, *closed)]
+    said = lab.task.exec_run(["sh", "-c", f"{''.join(attempts)} wait"]).output.decode()
+    told = [f"can't connect to remote host ({address}): No route to host" for address in closed]
+    assert [address for address, words in zip(closed, told, strict=True) if words not in said] == []
+    assert said.count("outside") == 1
+
+
+def test_who_is_outside_is_told_nothing_about_closed_ports(lab: Lab, load: Load) -> None:
+    load(lab.node)
+    wget = [
+        "timeout",
+        "2",
+        "busybox",
+        "wget",
+        "-q",
+        "-O",
+        "-",
+        f"http://{NODE}:{DAEMON_PORT}/_ping",
+    ]
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        output_in(lab.places["outside"], *wget)
+    assert (failure.value.returncode, failure.value.stderr) == (TIMED_OUT, "")
+
+
+def test_loaded_again_it_is_the_same(lab: Lab, load: Load) -> None:
+    load(lab.node)
+    once = output_in(lab.node, "nft", "--stateless", "list", "ruleset")
+    load(lab.node)
+    assert output_in(lab.node, "nft", "--stateless", "list", "ruleset") == once
+
+
+def test_the_check_finds_it_complete(lab: Lab, load: Load) -> None:
+    load(lab.node)
+    assert run_in(lab.node, loaded_firewall, FIREWALL) == []
+
+
+@pytest.mark.parametrize("rule", ["tasks", "private"])
+def test_the_check_names_the_rule_that_is_missing(lab: Lab, load: Load, rule: str) -> None:
+    load(lab.node, rule)
+    problems = run_in(lab.node, loaded_firewall, FIREWALL)
+    assert problems
+    assert all(f"rule {rule!r} " in problem for problem in problems)
+
+
+def test_without_bridge_netfilter_tasks_meet_and_the_check_says_so(lab: Lab, load: Load) -> None:
+    load(lab.node)
+    with bridged_packets_unfiltered(lab.node):
+        arriving = Probe("task", "other", OTHER, ANY_PORT)
+        found = outcomes([arriving], lab.places, lab.listeners, expected={arriving})
+        problems = run_in(lab.node, loaded_firewall, FIREWALL)
+    assert found == {arriving: REACHED}
+    assert problems == [
+        f"the kernel's {name} is not 1, so tasks reach each other: set it"
+        for name in KERNEL_SETTINGS
+    ]
