@@ -10,7 +10,6 @@ The engine runs with its default ``icc=true``: it is the firewall that has to ke
 """
 
 import contextlib
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -25,7 +24,7 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from tests.images import BUSYBOX, import_busybox
-from tests.network_namespaces import output_in, run_in
+from tests.network_namespaces import namespace, output_in, run_in
 from tests.reachability import TCP, UDP, Listeners
 from tests.tls_engine import START_TIMEOUT_SECONDS, stop_dockerd
 from tests.waiting import wait_until
@@ -108,7 +107,7 @@ class Lab:
 def running_lab(load_firewall: Callable[[Path], None], addresses: Iterable[str]) -> Iterator[Lab]:
     """Build it all, with these addresses outside; the firewall is loaded first, as at boot."""
     with contextlib.ExitStack() as stack:
-        places = stack.enter_context(_namespaces())
+        places = _connected(stack)
         for address in addresses:
             length = ip_address(address).max_prefixlen
             output_in(places["outside"], "ip", "address", "add", f"{address}/{length}", "dev", "lo")
@@ -125,17 +124,12 @@ def running_lab(load_firewall: Callable[[Path], None], addresses: Iterable[str])
         yield Lab(places, task, stack.enter_context(_listeners(places)))
 
 
-@contextlib.contextmanager
-def _namespaces() -> Iterator[dict[str, Path]]:
-    tag = secrets.token_hex(4)
-    names = {place: f"ecs-{tag}-{place}" for place in ("node", "outside", "services")}
-    with contextlib.ExitStack() as stack:
-        for name in names.values():
-            subprocess.run(["ip", "netns", "add", name], check=True)
-            stack.callback(subprocess.run, ["ip", "netns", "delete", name], check=True)
-        for command in LINKS.format(**names).strip().splitlines():
-            subprocess.run(["ip", *command.split()], check=True)
-        yield {place: Path("/run/netns", name) for place, name in names.items()}
+def _connected(stack: contextlib.ExitStack) -> dict[str, Path]:
+    places = {place: stack.enter_context(namespace()) for place in ("node", "outside", "services")}
+    names = {place: path.name for place, path in places.items()}
+    for command in LINKS.format(**names).strip().splitlines():
+        subprocess.run(["ip", *command.split()], check=True)
+    return places
 
 
 def _set_kernel(places: dict[str, Path]) -> None:

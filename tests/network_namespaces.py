@@ -37,12 +37,22 @@ class Host:
 
 
 @contextmanager
+def namespace() -> Iterator[Path]:
+    """Make a network namespace that is linked to nothing, and return the file that stands for it."""
+    path = Path("/run/netns", f"ecs-{secrets.token_hex(4)}")
+    _ip("netns", "add", path.name)
+    try:
+        yield path
+    finally:
+        _ip("netns", "delete", path.name)
+
+
+@contextmanager
 def host(number: int) -> Iterator[Host]:
     """Make a host; numbers from 0 to 63 give addresses of RFC 2544's range for tests."""
-    name = f"ecs-{secrets.token_hex(4)}"
     gateway, address = f"198.18.0.{4 * number + 1}", f"198.18.0.{4 * number + 2}"
-    _ip("netns", "add", name)
-    try:
+    with namespace() as path:
+        name = path.name
         _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
         _ip("address", "add", f"{gateway}/30", "dev", name)
         _ip("link", "set", name, "up")
@@ -50,8 +60,6 @@ def host(number: int) -> Iterator[Host]:
         _ip("-n", name, "link", "set", "eth0", "up")
         _ip("-n", name, "route", "add", "default", "via", gateway)
         yield Host(name, address, gateway)
-    finally:
-        _ip("netns", "delete", name)
 
 
 def _ip(*words: str) -> None:
