@@ -38,7 +38,7 @@ class Host:
 
 @contextmanager
 def namespace() -> Iterator[Path]:
-    """Make a network namespace that is linked to nothing, and return the file that stands for it."""
+    """Make a network namespace, linked to nothing, and return the file that stands for it."""
     path = Path("/run/netns", f"ecs-{secrets.token_hex(4)}")
     _ip("netns", "add", path.name)
     try:
