@@ -14,6 +14,7 @@ from tests.firewall_lab import (
     DHCPV6_CLIENT_PORT,
     DNS_PORT,
     GATEWAY,
+    GATEWAY6,
     GROUP,
     GROUP_PORT,
     NODE,
@@ -27,10 +28,12 @@ from tests.firewall_lab import (
     OUTSIDE_LINK_LOCAL,
     PUBLISHED_PORT,
     SERVICES,
+    SERVICES6,
 )
 from tests.reachability import ECHO, TCP, UDP, Probe
 
 PRIVATE_DNS, ALLOWED, ALLOWED6, DENIED = "10.9.0.53", "10.9.1.1", "fd00:a110::1", "22.0.0.7"
+PRIVATE6 = "fd12::7"
 
 FIREWALL = Firewall(
     service_bridges=("br-*",),
@@ -47,7 +50,7 @@ FIREWALL = Firewall(
     open_tcp_ports=(OPEN_PORT,),
 )
 
-PRIVATE = (ALLOWED, "172.20.0.7", "192.168.7.7", "100.64.0.7", "fc00::7", "fd12::7", "fec0::7")
+PRIVATE = (ALLOWED, "172.20.0.7", "192.168.7.7", "100.64.0.7", "fc00::7", PRIVATE6, "fec0::7")
 METADATA = (
     *("169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192"),
     *("fd00:ec2::254", "fd20:ce::254", "fd00:100::100:200", "fd00:c1::a9fe:a9fe", "fd00:42::42"),
@@ -59,7 +62,11 @@ SPECIAL = (
     *("2002:a00:7::7", "3fff::7", "5f00::7"),
 )
 ZERO = "0.1.2.3"  # No answer may come from there; but what comes from a task would get there.
-TRANSLATED = ("64:ff9b::a00:7", "64:ff9b::a9fe:a9fe", "64:ff9b::c000:207")
+TRANSLATED = (
+    *("64:ff9b::1", "64:ff9b::a00:7", "64:ff9b::6440:7", "64:ff9b::a83f:8110", "64:ff9b::ac10:7"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b::c000:7", "64:ff9b::c000:207", "64:ff9b::c0a8:7"),
+    *("64:ff9b::c612:7", "64:ff9b::c633:6407", "64:ff9b::cb00:7107", "64:ff9b::f000:7"),
+)
 TRANSLATED_PUBLIC = "64:ff9b::808:808"
 
 
@@ -95,6 +102,9 @@ CASES = [
     task_reaches("node", BRIDGE, DNS_PORT, "dns", "tasks", protocol=UDP),
     task_reaches("outside", ALLOWED, ALLOWED_PORT, "allowed"),
     task_reaches("outside", ALLOWED6, ANY_PORT, "allowed", "neighbours"),
+    task_reaches("outside", "fd20::7", ANY_PORT, "allowed", "neighbours"),
+    task_reaches("outside", "100.100.0.7", ANY_PORT, "allowed"),
+    task_reaches("outside", "192.0.0.200", ANY_PORT, "allowed"),
     # Nothing of the host. What is closed to everybody stays so without the rules for tasks.
     *(
         task_does_not_reach("node", address, port, "host")
@@ -107,12 +117,19 @@ CASES = [
     task_does_not_reach("node", BRIDGE6, 0, "host", "tasks", protocol=ECHO),
     task_does_not_reach("node", GROUP, GROUP_PORT, "host", protocol=UDP),
     task_does_not_reach("node", NODE, PUBLISHED_PORT, "host"),
-    # Nobody beside it. Multicast, and with it IPv6, has a second rule against it.
-    task_does_not_reach("other", OTHER, ANY_PORT, "other tasks", "tasks"),
-    task_does_not_reach("other", OTHER, 0, "other tasks", "tasks", protocol=ECHO),
-    task_does_not_reach("other", OTHER6, ANY_PORT, "tasks"),
-    task_does_not_reach("other", GROUP, GROUP_PORT, "tasks", protocol=UDP),
+    # Nobody beside it.
+    *(
+        task_does_not_reach("other", *to, "other tasks", "tasks", protocol=protocol)
+        for *to, protocol in (
+            (OTHER, ANY_PORT, TCP),
+            (OTHER6, ANY_PORT, TCP),
+            (OTHER, 0, ECHO),
+            (OTHER6, 0, ECHO),
+            (GROUP, GROUP_PORT, UDP),
+        )
+    ),
     task_does_not_reach("services", SERVICES, ANY_PORT, "services", "tasks"),
+    task_does_not_reach("services", SERVICES6, ANY_PORT, "services", "tasks"),
     # Nothing further away that is not public.
     *(
         task_does_not_reach("outside", address, ANY_PORT, rule, "tasks")
@@ -140,7 +157,9 @@ CASES = [
         "dhcp",
     ),
     open_to_all(Probe("services", "node", GATEWAY, ANY_PORT), "services"),
+    open_to_all(Probe("services", "node", GATEWAY6, ANY_PORT), "services"),
     open_to_all(Probe("node", "node", "127.0.0.1", ANY_PORT), "loopback"),
+    open_to_all(Probe("node", "node", "::1", ANY_PORT), "loopback"),
     *(
         Case(Probe("outside", "node", address, port), False, frozenset({"closed ports"}))
         for address in (NODE, NODE6)
@@ -148,7 +167,11 @@ CASES = [
     ),
     # Replies: to the host's own connections, and a container's to a client at a private address.
     open_to_all(Probe("node", "outside", OUTSIDE, ANY_PORT), "replies"),
+    open_to_all(Probe("node", "outside", OUTSIDE6, ANY_PORT), "replies"),
     open_to_all(Probe("node", "other", OTHER, ANY_PORT), "replies"),
     open_to_all(Probe("node", "other", OTHER6, ANY_PORT), "replies", "neighbours"),
     open_to_all(Probe("outside", "other", NODE, PUBLISHED_PORT, TCP, ALLOWED), "replies"),
+    open_to_all(
+        Probe("outside", "other", OTHER6, ANY_PORT, TCP, PRIVATE6), "replies", "neighbours"
+    ),
 ]

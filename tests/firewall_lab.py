@@ -33,6 +33,7 @@ NODE, OUTSIDE = "20.0.0.1", "20.0.0.2"
 NODE6, OUTSIDE6 = "2600:20::1", "2600:20::2"
 NODE_LINK_LOCAL, OUTSIDE_LINK_LOCAL = "fe80::20:1", "fe80::20:2"
 GATEWAY, SERVICES = "21.0.0.1", "21.0.0.2"
+GATEWAY6, SERVICES6 = "2600:21::1", "2600:21::2"
 # Public ones, too: it is not to be the rule for private ranges that keeps tasks apart.
 BRIDGE, BRIDGE6 = "23.0.0.1", "2600:23::1"
 OTHER, OTHER6 = "23.0.0.2", "2600:23::242:1700:2"
@@ -60,10 +61,12 @@ LINKS = f"""
 -n {{node}} address add {NODE6}/64 dev eth0 nodad
 -n {{node}} address add {NODE_LINK_LOCAL}/64 dev eth0 nodad
 -n {{node}} address add {GATEWAY}/24 dev br-lab
+-n {{node}} address add {GATEWAY6}/64 dev br-lab nodad
 -n {{outside}} address add {OUTSIDE}/24 dev eth0
 -n {{outside}} address add {OUTSIDE6}/64 dev eth0 nodad
 -n {{outside}} address add {OUTSIDE_LINK_LOCAL}/64 dev eth0 nodad
 -n {{services}} address add {SERVICES}/24 dev eth0
+-n {{services}} address add {SERVICES6}/64 dev eth0 nodad
 -n {{node}} link set lo up
 -n {{node}} link set eth0 up
 -n {{node}} link set br-lab up
@@ -76,6 +79,7 @@ LINKS = f"""
 -n {{outside}} route add default via {NODE}
 -n {{outside}} -6 route add default via {NODE6}
 -n {{services}} route add default via {GATEWAY}
+-n {{services}} -6 route add default via {GATEWAY6}
 """
 
 # A containerd that is there already would be used, but does not see this mount namespace: hide it.

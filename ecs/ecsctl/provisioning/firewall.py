@@ -83,7 +83,7 @@ class Firewall:
 
 
 class Ranges(NamedTuple):
-    """Addresses that tasks do not reach for one reason, which is told in one line."""
+    """Addresses that tasks do not reach, for one reason."""
 
     name: str
     why: str
@@ -114,14 +114,16 @@ PRIVATE = _ranges(
     "unique and site local.",
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 fc00::/7 fec0::/10",
 )
+# What the kernel forwards for no task needs no rule: loopback, link-local IPv6, multicast, and
+# IPv4-mapped addresses, which leave a task as IPv4.
 SPECIAL = _ranges(
     "special",
-    "What else IANA's special-purpose registries do not call globally reachable; multicast; "
-    "reserved; 6to4 and Teredo, which wrap other addresses. No public service is there, and a "
-    "network that borrows such numbers is a private one.",
-    "0.0.0.0/8 127.0.0.0/8 192.0.0.0/24 192.0.2.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 "
-    "224.0.0.0/3 ::/96 ::ffff:0:0/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 "
-    "2001:db8::/32 2002::/16 3fff::/20 5f00::/16 fe80::/10 ff00::/8",
+    "What else IANA's special-purpose registries do not call globally reachable; reserved; 6to4 "
+    "and Teredo, which wrap other addresses. No public service is there, and a network that "
+    "borrows such numbers is a private one.",
+    "0.0.0.0/8 192.0.0.0/24 192.0.2.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4 "
+    "::/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 "
+    "5f00::/16",
 )
 
 
