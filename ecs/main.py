@@ -1,17 +1,14 @@
 """The composition root: settings → engine → store → dispatcher → application; signals, drain."""
 
 import asyncio
-import fcntl
-import hashlib
-import ipaddress
 import os
-import resource
 import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -19,7 +16,7 @@ import tornado.httpserver
 import tornado.netutil
 
 import ecs
-from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
+from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress, RequestObserver
 from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineInfo
 from ecs.errors import EngineError
 from ecs.logs import configure_logging
@@ -28,16 +25,25 @@ from ecs.request_handlers.base import Services
 from ecs.request_handlers.task_request import RequestRules
 from ecs.settings import Settings, SettingsError
 from ecs.settings_loading import load, unknown_variables
+from ecs.start_checks import (
+    check_exposure,
+    check_folders,
+    instance_lock,
+    raise_open_files_limit,
+    unusable_state_directory,
+)
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.images import Images
 from ecs.tasks.model import Profile, Resources, Task
+from ecs.tasks.observer import TaskObserver
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
 from ecs.tasks.sweep import OrphanSweep
+from ecs.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger()
 
@@ -48,9 +54,6 @@ _ENGINE_RETRY_SECONDS = 1.0
 _LAST_ANSWERS_SECONDS = 5.0
 _LAST_DELETIONS_SECONDS = 15.0
 _STRAY_BODY_BYTES = 64 * 1024
-_FILES_PER_RUNNING_TASK = 7
-"""Its caller, output, stdin and wait, and three spools."""
-_OTHER_FILES = 100
 _BODY_SECONDS = 30.0
 _IDLE_CONNECTION_SECONDS = 120.0
 """Longer than nginx keeps an idle connection to its upstream, so that nginx is the one to close."""
@@ -68,9 +71,12 @@ def main() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    _check_exposure(settings)
-    _check_folders(settings)
-    _raise_open_files_limit(settings)
+    check_exposure(settings)
+    check_folders(settings)
+    raise_open_files_limit(
+        settings,
+        running_tasks=settings.max_running_tasks or _RUNNING_TASKS_PER_CPU * (os.cpu_count() or 1),
+    )
     for name in unknown_variables():
         _log.warning("this variable is no setting; ecservice --help lists all", variable=name)
     stopped = asyncio.Event()
@@ -82,10 +88,12 @@ async def _serve(settings: Settings) -> None:
             stack.callback(listening.close)
         port = sockets[0].getsockname()[1]
         instance = settings.instance_name(port)
-        stack.enter_context(_instance_lock(settings, instance))
+        stack.enter_context(instance_lock(settings, instance))
         store = _open_store(settings)
         stack.callback(store.close)
-        api = await stack.enter_async_context(_engine(settings))
+        telemetry = _telemetry(settings, instance)
+        stack.callback(telemetry.close)
+        api = await stack.enter_async_context(_engine(settings, telemetry.metrics.engine_request))
         admission = Admission(
             max_starting=settings.max_starting_tasks or _STARTING_TASKS_PER_CPU,
             max_running=settings.max_running_tasks or _RUNNING_TASKS_PER_CPU,
@@ -101,7 +109,24 @@ async def _serve(settings: Settings) -> None:
             )
         )
         dispatcher = await stack.enter_async_context(
-            _dispatcher(settings, instance, api, images=images, admission=admission, reaper=reaper)
+            _dispatcher(
+                settings,
+                instance,
+                api,
+                images=images,
+                admission=admission,
+                reaper=reaper,
+                observers=(telemetry.metrics, telemetry.tracing),
+            )
+        )
+        telemetry.metrics.watch(
+            dispatcher=dispatcher,
+            admission=admission,
+            reaper=reaper,
+            directories={
+                "spool": settings.spool_directory or Path(tempfile.gettempdir()),
+                "state": settings.state_directory,
+            },
         )
         sweep = OrphanSweep(
             api,
@@ -110,7 +135,8 @@ async def _serve(settings: Settings) -> None:
             is_live=dispatcher.is_live,
             interval_seconds=settings.sweep_interval_seconds,
         )
-        services = Services(settings, api, dispatcher, _rules(settings, os.cpu_count() or 1))
+        rules = _rules(settings, os.cpu_count() or 1)
+        services = Services(settings, api, dispatcher, rules, telemetry)
         server = _server(settings, services)
         server.add_sockets(sockets)
         _log.info(
@@ -131,30 +157,6 @@ async def _serve(settings: Settings) -> None:
         _log.info("stopped")
 
 
-def _check_exposure(settings: Settings) -> None:
-    try:
-        loopback = ipaddress.ip_address(settings.address).is_loopback
-    except ValueError:
-        loopback = settings.address == "localhost"
-    if loopback or settings.trusted_proxies:
-        return
-    if not settings.allow_unauthenticated:
-        raise SettingsError(
-            f"address = {settings.address!r} (ECS_ADDRESS) is not allowed: whoever reaches it may "
-            "run containers; name ECS_TRUSTED_PROXIES, or set ECS_ALLOW_UNAUTHENTICATED=true"
-        )
-    _log.warning("anybody who reaches this address may run containers", address=settings.address)
-
-
-def _check_folders(settings: Settings) -> None:
-    folder = settings.spool_directory
-    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingsError(
-            f"spool_directory = {str(folder)!r} (ECS_SPOOL_DIRECTORY) is not allowed: it takes a "
-            "directory that exists and can be written to"
-        )
-
-
 def _listen(settings: Settings) -> list[socket.socket]:
     try:
         return tornado.netutil.bind_sockets(settings.port, settings.address)
@@ -165,60 +167,28 @@ def _listen(settings: Settings) -> list[socket.socket]:
         ) from error
 
 
-@contextmanager
-def _instance_lock(settings: Settings, instance: str) -> Iterator[None]:
-    """Keep a second service of this name away: each would take the other's tasks for orphans."""
-    folder = settings.state_directory
-    name = hashlib.sha256(instance.encode()).hexdigest()[:16]
-    path = folder / f"instance-{name}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = path.open("w")
-    except OSError as error:
-        raise _unusable_state_directory(folder, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(
-                f"instance = {instance!r} (ECS_INSTANCE) is not allowed: a service of that name "
-                "runs already"
-            ) from error
-        except OSError as error:  # as on a network file system without locks
-            told = OSError(error.errno, error.strerror, str(path))
-            raise _unusable_state_directory(folder, told) from error
-        yield
-
-
-def _unusable_state_directory(folder: Path, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"state_directory = {str(folder)!r} (ECS_STATE_DIRECTORY) cannot be used: {error}"
-    )
-
-
-def _raise_open_files_limit(settings: Settings) -> None:
-    """Take as many file descriptors as the system gives, and say so if they are too few."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    running = settings.max_running_tasks or _RUNNING_TASKS_PER_CPU * (os.cpu_count() or 1)
-    wanted = running * _FILES_PER_RUNNING_TASK + settings.max_queued_tasks + _OTHER_FILES
-    if hard < wanted:
-        _log.warning("few open files are allowed; raise the limit", limit=hard, wanted=wanted)
-
-
 def _open_store(settings: Settings) -> PrivateImageStore:
     folder = settings.state_directory
     try:
         return PrivateImageStore(folder / "private-images.sqlite3")
     except (OSError, sqlite3.Error) as error:
-        raise _unusable_state_directory(folder, error) from error
+        raise unusable_state_directory(folder, error) from error
 
 
-def _engine(settings: Settings) -> DockerRemoteApi:
+def _telemetry(settings: Settings, instance: str) -> Telemetry:
+    return Telemetry(
+        endpoint=settings.otlp_endpoint,
+        headers=settings.otlp_header_fields(),
+        instance=instance,
+    )
+
+
+def _engine(settings: Settings, observe: RequestObserver) -> DockerRemoteApi:
     try:
         return DockerRemoteApi(
             EngineAddress(settings.docker_host, settings.docker_cert_path),
             timeout_seconds=settings.engine_timeout_seconds,
+            observe=observe,
         )
     except ValueError as error:
         raise SettingsError(
@@ -234,6 +204,7 @@ def _dispatcher(
     images: Images,
     admission: Admission,
     reaper: Reaper,
+    observers: Sequence[TaskObserver] = (),
 ) -> TaskDispatcher:
     policy = ContainerPolicy(
         instance=instance,
@@ -266,6 +237,7 @@ def _dispatcher(
         ),
         queue_timeout_seconds=settings.queue_timeout_seconds,
         drain_timeout_seconds=settings.drain_timeout_seconds,
+        observers=observers,
     )
 
 

@@ -5,6 +5,7 @@ import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -29,6 +31,8 @@ _DAY_SECONDS = 86_400.0
 NO_HOME_DIRECTORY = "no_home_directory"
 """The type of the validation error of a folder whose ``~`` stands for nothing."""
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+# A token as RFC 9110 has it, and a value without control characters.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e]*")
 # The names of Docker Hub that image references are rid of, so that a list of them matches.
 _DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
 # Docker's own variables keep their names, so that ECS finds the engine that `docker` finds.
@@ -70,6 +74,24 @@ def _expanded(folder: Path) -> Path:
         raise PydanticCustomError(
             NO_HOME_DIRECTORY, "there is no home directory that ~ could stand for"
         ) from error
+
+
+def _otlp_endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+        raise ValueError("is not a base URL")
+    return url.rstrip("/")
+
+
+def _otlp_headers(secret: SecretStr) -> SecretStr:
+    for header in _headers(secret):
+        if not _HEADER.fullmatch(header):
+            raise ValueError("is not name=value")
+    return secret
+
+
+def _headers(secret: SecretStr) -> list[str]:
+    return [header.strip() for header in secret.get_secret_value().split(",") if header.strip()]
 
 
 Networks = Annotated[
@@ -232,6 +254,16 @@ class Settings(BaseModel):
     task_network: str = Field(
         "bridge", description="Engine network of tasks with network default.", min_length=1
     )
+    otlp_endpoint: Annotated[str, AfterValidator(_otlp_endpoint)] = Field(
+        "",
+        description="Base URL of the OTLP/HTTP endpoint that traces and metrics are sent to, such "
+        "as http://localhost:4318. Empty: none are sent.",
+    )
+    otlp_headers: Annotated[SecretStr, AfterValidator(_otlp_headers)] = Field(
+        SecretStr(""),
+        description="Headers for the OTLP endpoint, such as its access token: name=value, "
+        "comma-separated. A secret: better in the environment than in a flag.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )
@@ -279,6 +311,11 @@ class Settings(BaseModel):
                 )
         return self
 
+    def otlp_header_fields(self) -> dict[str, str]:
+        """Return ``otlp_headers`` by name; not for any log."""
+        pairs = (header.partition("=") for header in _headers(self.otlp_headers))
+        return {name: value for name, _, value in pairs}
+
     def instance_name(self, port: int) -> str:
         """Return ``instance``, or what stands for it when ``port`` is listened on."""
         return self.instance or f"{socket.gethostname()}:{self.address}:{port}"
@@ -290,6 +327,8 @@ _DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 _ALLOWED_TEXTS = {
     "trusted_proxies": "addresses or networks such as 10.0.0.0/8, separated by commas",
     "allowed_registries": "host or host:port, separated by commas",
+    "otlp_endpoint": "http://host:port or https://host, without a query",
+    "otlp_headers": "name=value, separated by commas",
     "docker_host": "unix:///path or tcp://host:port",
     "docker_cert_path": "a directory",
     "state_directory": "a directory",

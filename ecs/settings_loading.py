@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ecs import __version__
@@ -77,6 +77,8 @@ def _one_line(error: ValidationError) -> str:
     if name not in Settings.model_fields:
         return f"{name!r} is not a setting; `ecservice --help` lists all"
     value = first["input"] if len(first["loc"]) == 1 else str(first["input"])
+    if Settings.model_fields[name].annotation is SecretStr:
+        value = "(secret)"
     variable, allowed = environment_variable(name), allowed_text(name)
     if first["type"] == NO_HOME_DIRECTORY:
         return f"{name} = {str(value)!r} ({variable}) is not allowed: {first['msg']}"

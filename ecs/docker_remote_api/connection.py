@@ -6,7 +6,8 @@ Every fault of the transport leaves here as an ``EngineError``; no aiohttp error
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ecs.docker_remote_api.operations import operation_name
 from ecs.errors import (
     EngineConflictError,
     EngineError,
@@ -26,6 +28,10 @@ from ecs.errors import (
 )
 
 Version = tuple[int, int]
+RequestObserver = Callable[[str, str, float], None]
+"""Is told of each request: its operation (see ``operations``), the status code or ``UNREACHABLE``,
+and the seconds until the head of the answer."""
+UNREACHABLE = "unreachable"
 
 MIN_API_VERSION: Version = (1, 41)
 """Engine 20.10."""
@@ -92,9 +98,16 @@ class DockerRemoteApi:
     Making one connects nothing yet, and raises ``ValueError`` for an address that is none.
     """
 
-    def __init__(self, address: EngineAddress, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        address: EngineAddress,
+        *,
+        timeout_seconds: float,
+        observe: RequestObserver = lambda operation, code, seconds: None,
+    ) -> None:
         self._connector, self._base_url = address.connector()
         self._timeout_seconds = timeout_seconds
+        self._observe = observe
         self._version: Version | None = None
         self._session: aiohttp.ClientSession
 
@@ -187,10 +200,10 @@ class DockerRemoteApi:
         Raises:
             EngineError: of the class that fits, see ``ecs.errors``.
         """
-        versioned = f"/v{await self.api_version()}{path}"
         async with self._open(
             method,
-            versioned,
+            path,
+            version=f"/v{await self.api_version()}",
             timeout_seconds=timeout_seconds,
             params=params,
             json=body,
@@ -204,19 +217,28 @@ class DockerRemoteApi:
 
     @asynccontextmanager
     async def _open(
-        self, method: str, path: str, *, timeout_seconds: float | None = None, **kwargs: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        version: str = "",
+        timeout_seconds: float | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         bound = timeout_seconds or self._timeout_seconds
+        operation, began = operation_name(method, path), time.monotonic()
         try:
             with _translated(bound):
                 async with asyncio.timeout(bound):
                     # A redirect would take X-Registry-Auth to wherever it points.
                     response = await self._session.request(
-                        method, self._base_url + path, allow_redirects=False, **kwargs
+                        method, self._base_url + version + path, allow_redirects=False, **kwargs
                     )
         except EngineUnreachableError:
             self._version = None  # the engine may come back as another version
+            self._observe(operation, UNREACHABLE, time.monotonic() - began)
             raise
+        self._observe(operation, str(response.status), time.monotonic() - began)
         try:
             yield response
         finally:

@@ -20,6 +20,8 @@ from ecs.request_handlers.task_request import RequestRules
 from ecs.settings import Settings
 from ecs.tasks.changes import ChangeSignal
 from ecs.tasks.dispatcher import TaskDispatcher
+from ecs.telemetry.telemetry import Telemetry
+from ecs.telemetry.tracing import RequestSpan
 
 _log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ class Services:
     api: DockerRemoteApi
     dispatcher: TaskDispatcher
     rules: RequestRules
+    telemetry: Telemetry = field(default_factory=Telemetry)
     answers: OpenAnswers = field(default_factory=OpenAnswers)
     engine_met: bool = False
     """Whether the engine has told its size; until then the service is not ready."""
@@ -70,11 +73,14 @@ class EcsRequestHandler(tornado.web.RequestHandler):
     services: Services
     caller: Caller
     request_id: str
+    route: str
     task_id: str | None = None
+    span: RequestSpan | None = None
 
-    def initialize(self, services: Services) -> None:
+    def initialize(self, services: Services, route: str) -> None:
         """Take what the handler works with, and the caller's or nginx's request id, or make one."""
         self.services = services
+        self.route = route
         self.caller = caller_of(self.request, services.settings)
         self.request.protocol = self.caller.protocol
         given = self.request.headers.get(REQUEST_ID_HEADER, "")

@@ -39,6 +39,9 @@ class TasksRequestHandler(EcsRequestHandler):
 
     def prepare(self) -> None:
         """Refuse a body that is said to be too large before it is sent."""
+        self.span = self.services.telemetry.tracing.request(
+            self.request.method or "", self.route, self.request.headers
+        )
         self._body = bytearray()
         self._received_bytes = 0
         assert isinstance(self.request.connection, HTTP1Connection)
@@ -71,7 +74,12 @@ class TasksRequestHandler(EcsRequestHandler):
         owner = self._owner()
         request = parse_task_request(bytes(self._body), self.services.rules)
         self._body.clear()
-        task = self.services.dispatcher.submit(request, owner=owner, request_id=self.request_id)
+        task = self.services.dispatcher.submit(
+            request,
+            owner=owner,
+            request_id=self.request_id,
+            trace=self.span.trace if self.span else None,
+        )
         self._task = task
         self.task_id = task.id
         with self.services.answers.one():

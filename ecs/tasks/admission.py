@@ -31,7 +31,7 @@ class Admission:
     def __init__(self, *, max_starting: int, max_running: int, max_queued: int) -> None:
         self.max_starting = max_starting
         self.max_running = max_running
-        self._max_queued = max_queued
+        self.max_queued = max_queued
         self._in_lane = 0
         self._cleaning = 0
         self._running = 0
@@ -50,7 +50,8 @@ class Admission:
     @property
     def queue_length(self) -> int:
         """How many tasks wait to begin."""
-        return sum(len(queue) for queue in self._queues.values())
+        # Metrics are read from another thread, too: the copy is made in one step.
+        return sum(len(queue) for queue in tuple(self._queues.values()))
 
     def retry_after_seconds(self) -> int:
         """Predict when a task that came now would begin, from how fast the queue drains."""
@@ -68,11 +69,11 @@ class Admission:
         Raises:
             QueueFullError, TooManyTasksError: with the seconds after which to try again.
         """
-        if tasks >= self.max_running + self._max_queued:
+        if tasks >= self.max_running + self.max_queued:
             raise QueueFullError(
                 f"{tasks} tasks are running or waiting, as many as may", self.retry_after_seconds()
             )
-        if own_tasks >= self.max_running + max(1, self._max_queued // 2):
+        if own_tasks >= self.max_running + max(1, self.max_queued // 2):
             raise TooManyTasksError(
                 f"{own_tasks} of your tasks are running or waiting, as many as one caller may have",
                 self.retry_after_seconds(),

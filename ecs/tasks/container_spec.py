@@ -42,11 +42,12 @@ def container_body(task: Task, image: LocalImage, policy: ContainerPolicy) -> di
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
     request = task.request
+    trace = task.trace.environment() if task.trace else {}
     body: dict[str, Any] = {
         # The id, not the name: what was authorized is what runs, whatever the tag does meanwhile.
         "Image": image.image_id,
         "Cmd": list(request.cmd),
-        "Env": [f"{name}={value}" for name, value in request.env.items()],
+        "Env": [f"{name}={value}" for name, value in {**trace, **request.env}.items()],
         "Labels": {**request.labels, **_own_labels(task, policy)},
         "HostConfig": _host_config(task, image, policy),
         # A task does not live long enough to be asked how it is.

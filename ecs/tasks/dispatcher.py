@@ -1,17 +1,19 @@
 """Takes tasks in, runs each, cancels, drains."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import structlog
 
 from ecs.errors import DrainingError, EcsError
 from ecs.tasks.admission import Admission
-from ecs.tasks.model import Task, TaskRequest
+from ecs.tasks.model import Task, TaskRequest, TraceContext
+from ecs.tasks.observer import TaskObserver
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
-from ecs.tasks.states import Outcome
+from ecs.tasks.states import Outcome, TaskState
 
 _log = structlog.get_logger()
 
@@ -32,12 +34,14 @@ class TaskDispatcher:
         output_limits: OutputLimits,
         queue_timeout_seconds: float,
         drain_timeout_seconds: float,
+        observers: Sequence[TaskObserver] = (),
     ) -> None:
         self._admission = admission
         self._new_runner = new_runner
         self._output_limits = output_limits
         self._queue_timeout_seconds = queue_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
+        self._observers = observers
         self._runs: dict[Task, asyncio.Task[None]] = {}
         self._held: set[Task] = set()
         self._container_names: set[str] = set()
@@ -53,7 +57,14 @@ class TaskDispatcher:
             run.cancel()
         await self._group.__aexit__(None, None, None)
 
-    def submit(self, request: TaskRequest, *, owner: str, request_id: str) -> Task:
+    def submit(
+        self,
+        request: TaskRequest,
+        *,
+        owner: str,
+        request_id: str,
+        trace: TraceContext | None = None,
+    ) -> Task:
         """Take a task in; it runs by itself from here on, whoever listens.
 
         Raises:
@@ -70,7 +81,15 @@ class TaskDispatcher:
             own_tasks=sum(task.owner == owner for task in self._held),
             timeout_seconds=self._queue_timeout_seconds,
         )
-        task = Task(request, owner=owner, request_id=request_id, output_limits=self._output_limits)
+        task = Task(
+            request,
+            owner=owner,
+            request_id=request_id,
+            output_limits=self._output_limits,
+            trace=trace,
+        )
+        for observer in self._observers:
+            observer.taken_in(task)
         run = self._group.create_task(self._run(task), name=task.container_name)
         self._held.add(task)
         self._runs[task] = run
@@ -98,6 +117,10 @@ class TaskDispatcher:
         """Tell whether ``container_name`` belongs to a task that has not ended."""
         return container_name in self._container_names
 
+    def in_progress(self) -> Mapping[TaskState, int]:
+        """Return how many tasks have not ended, by state; may be asked from any thread."""
+        return Counter(task.states[-1] for task in tuple(self._runs))
+
     async def drain(self) -> None:
         """Take no more work, wait for what runs, and cancel what has not ended in time."""
         self.draining = True
@@ -115,6 +138,8 @@ class TaskDispatcher:
 
     async def _run(self, task: Task) -> None:
         structlog.contextvars.bind_contextvars(task_id=task.id, request_id=task.request_id)
+        if task.trace is not None:
+            structlog.contextvars.bind_contextvars(trace_id=task.trace.trace_id)
         _log.debug("task taken in", image=str(task.request.image), owner=task.owner)
         try:
             await self._new_runner(task).run()
@@ -129,6 +154,8 @@ class TaskDispatcher:
         task.end(Outcome.CANCELED, None)
         del self._runs[task]
         self._container_names.discard(task.container_name)
+        for observer in self._observers:
+            observer.ended(task)
 
 
 def _log_end(task: Task) -> None:

@@ -72,6 +72,24 @@ class TaskRequest:
 
 
 @dataclass(frozen=True)
+class TraceContext:
+    """A place in a trace, in the two headers that carry it (https://www.w3.org/TR/trace-context)."""
+
+    traceparent: str
+    tracestate: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, in 32 hexadecimal digits."""
+        return self.traceparent.split("-")[1]
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that hand it to a process."""
+        variables = {"TRACEPARENT": self.traceparent, "TRACESTATE": self.tracestate}
+        return {name: value for name, value in variables.items() if value}
+
+
+@dataclass(frozen=True)
 class TaskResult:
     """How a task ended.
 
@@ -90,13 +108,21 @@ class Task:
     """One task; every other part of ECS reads this object and keeps no copy of its facts."""
 
     def __init__(
-        self, request: TaskRequest, *, owner: str, request_id: str, output_limits: OutputLimits
+        self,
+        request: TaskRequest,
+        *,
+        owner: str,
+        request_id: str,
+        output_limits: OutputLimits,
+        trace: TraceContext | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.request = request
         self.owner = owner
         """Who is served in turn with others: an API key, or an address."""
         self.request_id = request_id
+        self.trace = trace
+        """What the trace of the task's own process is to be a part of."""
         self.created_at = time.time()
         self.changes = ChangeSignal()
         self.output = TaskOutput(output_limits, self.changes)

@@ -1,6 +1,7 @@
 """Containers are deleted here, in the background, after their task was answered."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Self
 
 import structlog
@@ -31,6 +32,7 @@ class Reaper:
         self._admission = admission
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._pending: set[str] = set()
+        self._left_behind: set[str] = set()
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,6 +61,15 @@ class Reaper:
         """How many containers wait to be deleted."""
         return len(self._pending)
 
+    @property
+    def left_behind_count(self) -> int:
+        """How many containers could not be deleted, and are not known to be gone since."""
+        return len(self._left_behind)
+
+    def note_existing(self, containers: Collection[str]) -> None:
+        """Learn the names of all containers that there are: what was left behind may be gone."""
+        self._left_behind.intersection_update(containers)
+
     async def drained(self) -> None:
         """Return when nothing waits to be deleted."""
         await self._queue.join()
@@ -79,13 +90,16 @@ class Reaper:
                 async with self._admission.cleanup():
                     await self._deleter.delete(container)
             except EngineNotFoundError:
+                self._left_behind.discard(container)
                 return
             except EngineConflictError:
                 pass  # somebody deletes it already; ask again until it is gone
             except EngineError as error:
                 _log.warning("deletion failed", container=container, error=str(error))
             else:
+                self._left_behind.discard(container)
                 return
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+        self._left_behind.add(container)
         _log.error("container left behind", container=container, attempts=_ATTEMPTS)

@@ -2,7 +2,7 @@
 
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ecs.errors import EcsError
 
@@ -101,6 +101,9 @@ class StateMachine:
         self.state = RunnerState.QUEUED
         self._entered_at = time.monotonic()
         self._seconds = dict.fromkeys(RunnerState, 0.0)
+        self._began_at = self._entered_at
+        self.entered: list[tuple[RunnerState, float]] = [(RunnerState.QUEUED, 0.0)]
+        """Every state so far, each with the seconds from the beginning to its entry."""
 
     def enter(self, state: RunnerState) -> None:
         """Go to ``state``.
@@ -114,6 +117,7 @@ class StateMachine:
         self._seconds[self.state] += now - self._entered_at
         self._entered_at = now
         self.state = state
+        self.entered.append((state, now - self._began_at))
 
     def timings(self) -> dict[str, float]:
         """Return the seconds of each phase, and ``total_seconds`` of all of them."""
@@ -122,6 +126,15 @@ class StateMachine:
         }
         timings["total_seconds"] = sum(timings.values())
         return {name: round(seconds, 6) for name, seconds in timings.items()}
+
+
+def phases(entered: Collection[RunnerState]) -> tuple[str, ...]:
+    """Return the names of the phases, as in ``timings`` without the unit, of these states."""
+    return tuple(
+        name.removesuffix("_seconds")
+        for name, states in _TIMINGS.items()
+        if any(state in entered for state in states)
+    )
 
 
 def task_state(outcome: Outcome, exit_code: int | None) -> TaskState:

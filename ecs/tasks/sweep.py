@@ -53,7 +53,9 @@ class OrphanSweep:
         Raises:
             EngineError: no answer, or none of the API.
         """
-        for container in await self._lister.with_label(LABEL_DEADLINE):
+        listed = await self._lister.with_label(LABEL_DEADLINE)
+        self._reaper.note_existing([name for container in listed for name in container.names])
+        for container in listed:
             reason = self._reason(container)
             if reason is not None:
                 name = next(iter(container.names), container.container_id)

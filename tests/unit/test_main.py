@@ -1,9 +1,6 @@
 """What the composition root decides before, and when, it meets an engine."""
 
-import errno
-import fcntl
 import os
-import resource
 import socket
 import subprocess
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from ecs import main
+from ecs import main, start_checks
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.system import EngineInfo
 from ecs.request_handlers.base import Services
@@ -24,44 +21,6 @@ from tests.services import PROGRAM
 from tests.unit import builders
 
 GIB = 1024**3
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_a_loopback_address_needs_no_leave(address: str) -> None:
-    with capture_logs() as logs:
-        main._check_exposure(Settings(address=address))
-
-    assert logs == []
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "node.example"])
-def test_an_address_that_others_reach_is_refused(address: str) -> None:
-    with pytest.raises(SettingsError, match=r"ECS_TRUSTED_PROXIES.*ECS_ALLOW_UNAUTHENTICATED"):
-        main._check_exposure(Settings(address=address))
-
-
-def test_an_address_that_others_reach_is_fine_behind_a_proxy() -> None:
-    with capture_logs() as logs:
-        main._check_exposure(
-            Settings.model_validate({"address": "0.0.0.0", "trusted_proxies": "10.0.0.1"})
-        )
-
-    assert logs == []
-
-
-def test_an_address_that_others_reach_is_taken_with_a_warning_when_told_so() -> None:
-    with capture_logs() as logs:
-        main._check_exposure(Settings(address="0.0.0.0", allow_unauthenticated=True))
-
-    assert [entry["log_level"] for entry in logs] == ["warning"]
-
-
-def test_a_spool_directory_must_exist(tmp_path: Path) -> None:
-    main._check_folders(Settings(spool_directory=tmp_path))
-    main._check_folders(Settings(spool_directory=None))
-
-    with pytest.raises(SettingsError, match="ECS_SPOOL_DIRECTORY"):
-        main._check_folders(Settings(spool_directory=tmp_path / "missing"))
 
 
 def test_a_state_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -198,7 +157,7 @@ def test_a_wrong_setting_ends_the_program_with_one_line(
 def test_a_second_service_of_the_same_name_ends_with_one_line(tmp_path: Path) -> None:
     settings = Settings(state_directory=tmp_path / "state")
 
-    with main._instance_lock(settings, "one"):
+    with start_checks.instance_lock(settings, "one"):
         ended = run_program(
             tmp_path, ECS_STATE_DIRECTORY=str(tmp_path / "state"), ECS_INSTANCE="one"
         )
@@ -206,51 +165,6 @@ def test_a_second_service_of_the_same_name_ends_with_one_line(tmp_path: Path) ->
     assert ended.returncode == 1
     assert ended.stderr.startswith("ecservice: instance = 'one' (ECS_INSTANCE) is not allowed: ")
     assert len(ended.stderr.splitlines()) == 1
-
-
-def test_a_lock_that_cannot_be_taken_is_told_with_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_locks(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-
-    with (
-        pytest.raises(SettingsError) as error,
-        main._instance_lock(Settings(state_directory=tmp_path), "one"),
-    ):
-        pass
-
-    [lock] = tmp_path.iterdir()
-    assert str(error.value) == (
-        f"state_directory = {str(tmp_path)!r} (ECS_STATE_DIRECTORY) cannot be used: "
-        f"[Errno {errno.ENOLCK}] No locks available: {str(lock)!r}"
-    )
-
-
-def test_a_service_of_another_name_or_after_the_first_has_ended_may_run(tmp_path: Path) -> None:
-    settings = Settings(state_directory=tmp_path / "state")
-
-    with main._instance_lock(settings, "one"), main._instance_lock(settings, "two"):
-        pass
-    with main._instance_lock(settings, "one"):
-        pass
-
-
-@pytest.mark.parametrize(("hard", "warnings"), [(10_000, 0), (500, 1)])
-def test_too_few_open_files_are_told_and_all_there_are_are_taken(
-    hard: int, warnings: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
-
-    with capture_logs() as logs:
-        main._raise_open_files_limit(Settings(max_running_tasks=100, max_queued_tasks=100))
-
-    assert taken == [(hard, hard)]
-    assert [entry["log_level"] for entry in logs] == ["warning"] * warnings
 
 
 def test_a_port_that_is_taken_ends_the_program_with_one_line(tmp_path: Path) -> None:

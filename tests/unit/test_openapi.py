@@ -24,7 +24,7 @@ from ecs.tasks.states import Outcome, TaskState
 
 ROOT = Path(ecs.__file__).parent.parent
 APIDOCS = ROOT / "dockerfiles" / "apidocs"
-OWN_PORT_ROUTES = {"/livez", "/readyz"}
+OWN_PORT_ROUTES = {"/livez", "/readyz", "/metrics"}
 """Never through the front door: told in words, not as an operation."""
 NO_CALLERS_BUSINESS = {"engine_timeout_seconds", "max_starting_tasks"}
 """Settings with a limit's name that only the service and the engine notice."""

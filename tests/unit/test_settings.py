@@ -229,3 +229,16 @@ def test_variables_that_look_like_settings_and_are_none_are_told(
         monkeypatch.setenv(name, "1")
 
     assert unknown_variables() == ["ECS_DOCKER_HOST", "ECS_PROT"]
+
+
+def test_the_headers_for_the_endpoint_are_read_by_name_and_shown_to_nobody() -> None:
+    settings = Settings.model_validate({"otlp_headers": "X-SF-Token=s3cret=, b=c"})
+
+    assert settings.otlp_header_fields() == {"X-SF-Token": "s3cret=", "b": "c"}
+    assert "s3cret" not in repr(settings)
+    assert Settings().otlp_header_fields() == {}
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost:4318", "https://collector.example/otlp"])
+def test_a_slash_behind_the_endpoint_is_dropped(url: str) -> None:
+    assert Settings(otlp_endpoint=f"{url}/" if url else url).otlp_endpoint == url

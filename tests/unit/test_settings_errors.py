@@ -30,6 +30,10 @@ BAD_TEXTS = [
     ("allowed_registries", "quay.io:port"),
     ("allowed_registries", "quay.io:123456"),
     ("allowed_registries", "qu ay.io"),
+    ("otlp_endpoint", "localhost:4318"),
+    ("otlp_endpoint", "grpc://localhost:4317"),
+    ("otlp_endpoint", "http://"),
+    ("otlp_endpoint", "https://host/?token=1"),
 ]
 BAD = [
     *((name, value) for name in NUMBERS for value in ("", "x", "nan", "inf", "-1", "1e18")),
@@ -86,6 +90,17 @@ def test_a_bad_value_in_the_file_is_told_in_the_same_words(
 
     assert str(error.value) == (
         f"{told} ({environment_variable(name)}) is not allowed: it takes {allowed_text(name)}"
+    )
+
+
+@pytest.mark.parametrize("value", ["s3cret", "name: s3cret", "=s3cret", "a=b,s3cret", "a=s3\ncret"])
+def test_bad_headers_are_told_without_their_secret(value: str, load_settings: Loader) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(f"--otlp-headers={value}")
+
+    assert str(error.value) == (
+        "otlp_headers = '(secret)' (ECS_OTLP_HEADERS) is not allowed: "
+        "it takes name=value, separated by commas"
     )
 
 

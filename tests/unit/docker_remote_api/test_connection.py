@@ -11,6 +11,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from ecs.docker_remote_api.connection import (
+    UNREACHABLE,
     DockerRemoteApi,
     EngineAddress,
     _error_for,
@@ -24,6 +25,7 @@ from ecs.errors import (
     EngineRefusedError,
     EngineUnreachableError,
 )
+from tests.fake_engine import fake_engine
 
 
 @asynccontextmanager
@@ -195,3 +197,36 @@ def test_a_status_becomes_the_error_of_its_kind_with_the_engines_words(
 
 def test_a_version_is_written_with_a_dot() -> None:
     assert format_version((1, 41)) == "1.41"
+
+
+async def test_a_request_that_reached_nobody_is_observed_as_such() -> None:
+    observed: list[tuple[str, str, float]] = []
+
+    def observe(operation: str, code: str, seconds: float) -> None:
+        observed.append((operation, code, seconds))
+
+    address = EngineAddress("unix:///nowhere/docker.sock")
+    async with DockerRemoteApi(address, timeout_seconds=60, observe=observe) as api:
+        with pytest.raises(EngineUnreachableError):
+            await api.ping()
+
+    [(operation, code, seconds)] = observed
+    assert (operation, code) == ("ping", UNREACHABLE)
+    assert seconds >= 0
+
+
+async def test_each_request_is_observed_with_its_operation_and_status() -> None:
+    observed: list[tuple[str, str]] = []
+    async with (
+        fake_engine() as engine,
+        DockerRemoteApi(
+            EngineAddress(engine.docker_host),
+            timeout_seconds=60,
+            observe=lambda operation, code, _: observed.append((operation, code)),
+        ) as api,
+    ):
+        with pytest.raises(EngineNotFoundError):
+            await api.request("GET", "/containers/nobody/json")
+        await api.request("GET", "/info")
+
+    assert observed == [("ping", "200"), ("container_inspect", "404"), ("info", "200")]

@@ -59,7 +59,7 @@ async def test_a_caller_who_comes_past_the_proxies_is_refused(
         )
         request.remote_ip = address  # nobody but this machine reaches the site
         handler = tasks.TasksRequestHandler(
-            make_application(site.services), request, services=site.services
+            make_application(site.services), request, services=site.services, route="/v1.1/tasks"
         )
         if owner is None:
             with pytest.raises(RequestNotAllowedError):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ecs.docker_remote_api.images import LocalImage
 from ecs.tasks.container_spec import container_body
-from ecs.tasks.model import Network, Profile, Resources
+from ecs.tasks.model import Network, Profile, Resources, TraceContext
 from tests.unit import builders
 
 IMAGE = LocalImage("sha256:" + "0" * 64, frozenset())
@@ -218,3 +218,21 @@ def test_the_labels_say_whose_the_container_is_and_until_when(
 @pytest.mark.parametrize("name", ["ecs.instance", "ecs.task", "ecs.image", "ecs.deadline"])
 def test_a_callers_label_never_takes_the_place_of_a_label_of_ours(name: str) -> None:
     assert body(labels={name: "forged"})["Labels"][name] != "forged"
+
+
+def test_the_trace_is_handed_into_the_environment() -> None:
+    task = builders.task(env={"A": "1"})
+    task.trace = TraceContext("00-1-2-01", "vendor=1")
+
+    body = container_body(task, IMAGE, builders.container_policy())
+
+    assert body["Env"] == ["TRACEPARENT=00-1-2-01", "TRACESTATE=vendor=1", "A=1"]
+
+
+def test_a_trace_without_a_state_hands_in_none_and_the_requests_own_variable_wins() -> None:
+    task = builders.task(env={"TRACEPARENT": "mine"})
+    task.trace = TraceContext("00-1-2-01")
+
+    body = container_body(task, IMAGE, builders.container_policy())
+
+    assert body["Env"] == ["TRACEPARENT=mine"]

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 
 from ecs.errors import DrainingError, EcsError, QueueFullError, TooManyTasksError
 from ecs.tasks import dispatcher as dispatcher_module
 from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
-from ecs.tasks.model import Task
+from ecs.tasks.model import Task, TraceContext
 from ecs.tasks.states import Outcome, TaskState
 from tests.unit import builders
 from tests.unit.scripted_runner import Run, go_on_for_ever, scripted, succeed
@@ -228,3 +229,71 @@ async def test_leaving_a_dispatcher_cancels_what_runs() -> None:
         await asyncio.sleep(0)
 
     assert await ended(task) is Outcome.CANCELED
+
+
+class Witness:
+    """An observer that notes what it is told, and puts the task into a trace."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Task, Outcome | None]] = []
+
+    def taken_in(self, task: Task) -> None:
+        self.told.append(("taken in", task, task.result and task.result.outcome))
+        task.trace = TRACE
+
+    def ended(self, task: Task) -> None:
+        self.told.append(("ended", task, task.result and task.result.outcome))
+
+
+TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+@pytest.mark.parametrize("run", [succeed, go_on_for_ever])
+async def test_an_observer_is_told_of_each_task_at_its_beginning_and_at_its_end(run: Run) -> None:
+    witness = Witness()
+    async with TaskDispatcher(
+        Admission(max_starting=1, max_running=1, max_queued=1),
+        scripted(run),
+        output_limits=builders.OUTPUT_LIMITS,
+        queue_timeout_seconds=LONG_SECONDS,
+        drain_timeout_seconds=LONG_SECONDS,
+        observers=(witness,),
+    ) as dispatcher:
+        task = submit(dispatcher)
+        at_first = list(witness.told)
+        if run is go_on_for_ever:
+            dispatcher.cancel(task)
+        outcome = await ended(task)
+
+    assert at_first == [("taken in", task, None)]
+    assert witness.told == [*at_first, ("ended", task, outcome)]
+
+
+async def test_the_log_of_a_task_has_the_trace_it_was_given() -> None:
+    contexts: list[dict[str, object]] = []
+
+    async def run(task: Task) -> None:
+        contexts.append(structlog.contextvars.get_contextvars())
+        await succeed(task)
+
+    async with dispatcher_of(run) as dispatcher:
+        for trace in (TRACE, None):
+            task = dispatcher.submit(
+                builders.task_request(), owner="somebody", request_id="r1", trace=trace
+            )
+            await ended(task)
+
+    assert [context.get("trace_id") for context in contexts] == [TRACE.trace_id, None]
+
+
+async def test_tasks_in_progress_are_counted_by_state() -> None:
+    async with dispatcher_of(go_on_for_ever) as dispatcher:
+        first, _ = submit(dispatcher), submit(dispatcher)
+        first.enter(TaskState.RUNNING)
+        under_way = dispatcher.in_progress()
+        for task in tuple(dispatcher._runs):
+            dispatcher.cancel(task)
+            await ended(task)
+
+    assert under_way == {TaskState.QUEUED: 1, TaskState.RUNNING: 1}
+    assert dispatcher.in_progress() == {}

@@ -13,6 +13,7 @@ from ecs.tasks.states import (
     RunnerState,
     StateMachine,
     TaskState,
+    phases,
     task_state,
 )
 
@@ -187,3 +188,22 @@ def test_every_outcome_has_a_final_state() -> None:
     final = {TaskState.COMPLETE, TaskState.EXECUTOR_ERROR, TaskState.SYSTEM_ERROR}
 
     assert {task_state(outcome, 0) for outcome in Outcome} == final | {TaskState.CANCELED}
+
+
+def test_the_machine_notes_when_it_came_to_each_state(clock: list[float]) -> None:
+    machine = StateMachine()
+    for state in NORMAL_WAY[:3]:
+        clock[0] += 1.5
+        machine.enter(state)
+
+    assert machine.entered == [
+        (RunnerState.QUEUED, 0.0),
+        (RunnerState.RESOLVING, 1.5),
+        (RunnerState.PULLING, 3.0),
+        (RunnerState.RESOLVING, 4.5),
+    ]
+
+
+def test_the_phases_of_states_are_those_that_have_one_of_them() -> None:
+    assert phases({RunnerState.QUEUED, RunnerState.RESOLVING}) == ("queued", "create")
+    assert set(phases(RunnerState)) == {name.removesuffix("_seconds") for name in PHASES}
