@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import shlex
 import subprocess
 import sys
@@ -153,6 +154,35 @@ async def test_the_service_s_own_errors_pass_unchanged(front_door: FrontDoor) ->
         missing = await caller.run("true", image="registry.invalid/none:1")
         assert missing.status in (404, 502)
         assert_problem(missing.document, missing.status)
+
+
+@pytest.mark.parametrize("given", [{}, {"X-Request-ID": "the-clients-own"}], ids=["made", "own"])
+async def test_a_request_has_one_id_in_both_logs_and_in_the_answer_and_keeps_its_trace(
+    given: dict[str, str], front_door: FrontDoor
+) -> None:
+    traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    async with front_door.session() as session:
+        answer = await Caller(session, front_door.url).post(
+            {"docker_image": "busybox:latest", "cmd": ["sh", "-c", "echo $TRACEPARENT"]},
+            given | {"traceparent": traceparent},
+        )
+
+    assert answer.stdout.decode().strip() == traceparent
+    request_id = answer.headers["X-Request-ID"]
+    assert request_id == given.get("X-Request-ID", request_id)
+
+    def lines(service: str) -> list[dict[str, Any]]:
+        log = subprocess.run(
+            ["docker", "logs", front_door.container(service)],
+            check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        ).stdout.splitlines()  # fmt: skip
+        found = [json.loads(line) for line in log if line.startswith("{") and request_id in line]
+        return [line for line in found if line["event"] == "request"]
+
+    for service in ("nginx", "services"):
+        await eventually(lambda name=service: lines(name), PATIENT_SECONDS)
+        assert {line["request_id"] for line in lines(service)} == {request_id}
+    assert lines("services")[-1]["task_id"] == answer.document["id"]
 
 
 async def test_a_made_key_counts_at_once_and_a_revoked_one_no_more(front_door: FrontDoor) -> None:
