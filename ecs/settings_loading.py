@@ -27,7 +27,16 @@ from ecs.settings import (
 )
 
 _CONFIG_VARIABLE = "ECS_CONFIG"
-_ECSCTL_VARIABLES = frozenset({"ECS_KEYS_FILE"})
+_ECSCTL_VARIABLES = frozenset(
+    {
+        "ECS_KEYS_FILE",
+        "ECS_PROBE_KEY",
+        "ECS_PROBE_KEY_FILE",
+        "ECS_PROBE_SECRET",
+        "ECS_PROBE_URL",
+        "ECS_PROMETHEUS_URL",
+    }
+)
 
 
 def load(arguments: Sequence[str] | None = None) -> Settings:

@@ -1,9 +1,10 @@
 """Verbs about the engine itself."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
-from ecs.docker_remote_api.fields import integer, mapping, text
+from ecs.docker_remote_api.fields import boolean, integer, mapping, text, texts
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,61 @@ class AsyncEngineInfoReader:
             cpus=integer(answer, "NCPU"),
             memory_bytes=integer(answer, "MemTotal"),
             runtimes=frozenset(mapping(answer, "Runtimes")),
+        )
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an operator wants to know of an engine.
+
+    ``missing_limits`` names what it cannot limit for a container; ``data_root`` is a directory on
+    its machine.
+    """
+
+    server_version: str
+    storage_driver: str
+    cgroup_version: str
+    cgroup_driver: str
+    data_root: str
+    runtimes: frozenset[str]
+    security_options: tuple[str, ...]
+    missing_limits: tuple[str, ...]
+
+
+class AsyncEngineFactsReader:
+    """``GET /info``, for an operator.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System/operation/SystemInfo
+    """
+
+    _LIMITS: ClassVar = {
+        "MemoryLimit": "memory",
+        "SwapLimit": "swap",
+        "CpuCfsQuota": "CPU",
+        "PidsLimit": "processes",
+    }
+
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+    async def read(self) -> EngineFacts:
+        """Return what the engine says of itself and its kernel.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        answer = await self._api.request("GET", "/info")
+        return EngineFacts(
+            server_version=text(answer, "ServerVersion"),
+            storage_driver=text(answer, "Driver"),
+            cgroup_version=text(answer, "CgroupVersion"),
+            cgroup_driver=text(answer, "CgroupDriver"),
+            data_root=text(answer, "DockerRootDir"),
+            runtimes=frozenset(mapping(answer, "Runtimes")),
+            security_options=texts(answer, "SecurityOptions"),
+            missing_limits=tuple(
+                limit for name, limit in self._LIMITS.items() if not boolean(answer, name)
+            ),
         )
 
 

@@ -3,23 +3,20 @@
 Knows the command line; what the file of keys looks like, only ``htpasswd`` knows.
 """
 
-import json
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ecs.ecsctl.htpasswd import Entry, KeyFile
+from ecs.ecsctl.options import Command, echo_json, json_option, shown
 
 _SECRET_BYTES = 16
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-
-Command = Callable[..., Any]
 
 
 def _file_option(command: Command) -> Command:
@@ -36,9 +33,6 @@ def _file_option(command: Command) -> Command:
     )(command)
 
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-
-
 @click.group(no_args_is_help=False)
 def creds() -> None:
     """Make, list and revoke the keys of the front door; each change counts at once."""
@@ -48,7 +42,7 @@ def creds() -> None:
 @click.option(
     "--comment", default="", metavar="TEXT", help="Whose key it is, or what for; no colon in it."
 )
-@_json_option
+@json_option
 @_file_option
 def make(comment: str, as_json: bool, path: Path) -> None:
     """Make a key and its secret, and print both: the secret is kept nowhere."""
@@ -59,26 +53,24 @@ def make(comment: str, as_json: bool, path: Path) -> None:
         except ValueError as error:
             raise click.BadParameter(f"{error}.", param_hint="'--comment'") from error
     if as_json:
-        click.echo(json.dumps({"key": key, "secret": secret}))
+        echo_json({"key": key, "secret": secret})
     else:
         click.echo(f"key     {key}\nsecret  {secret}")
         click.echo("The secret is shown this once.", err=True)
 
 
 @creds.command("list")
-@_json_option
+@json_option
 @_file_option
 def list_(as_json: bool, path: Path) -> None:
     """List the keys, when each was made, and its comment."""
     with _told(path):
         entries = _key_file(path).read()
     if as_json:
-        click.echo(json.dumps([_document(entry) for entry in entries]))
+        echo_json([_document(entry) for entry in entries])
         return
     for entry in entries:
-        click.echo(
-            f"{_shown(entry.key)}  {_made(entry) or '-':20}  {_shown(entry.comment)}".rstrip()
-        )
+        click.echo(f"{shown(entry.key)}  {_made(entry) or '-':20}  {shown(entry.comment)}".rstrip())
     if not entries:
         click.echo(f"There are no keys in {path}.", err=True)
 
@@ -116,8 +108,3 @@ def _document(entry: Entry) -> dict[str, str | None]:
 
 def _made(entry: Entry) -> str | None:
     return entry.made.strftime(_TIME_FORMAT) if entry.made else None
-
-
-def _shown(text: str) -> str:
-    # A line that somebody else wrote may hold what would drive the terminal.
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -1,11 +1,14 @@
-"""The command ``ecsctl``: what an operator does around the service; it never talks to it."""
+"""The command ``ecsctl``: what an operator does around the service."""
 
 import sys
 
 import click
 
 import ecs
+from ecs.ecsctl.check.command import check
+from ecs.ecsctl.completion import completion
 from ecs.ecsctl.creds import creds
+from ecs.ecsctl.probe.command import probe
 
 
 # Without arguments it says what is missing, in one line like any other mistake.
@@ -15,7 +18,8 @@ def ecsctl() -> None:
     """Operate the Ephemeral Container Service."""
 
 
-ecsctl.add_command(creds)
+for command in (check, completion, creds, probe):
+    ecsctl.add_command(command)
 
 
 def main() -> None:

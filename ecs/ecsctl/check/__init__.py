@@ -1,0 +1,1 @@
+"""``ecsctl check``: is this node right? One module looks at one thing."""

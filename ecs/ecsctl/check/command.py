@@ -1,0 +1,125 @@
+"""The command line of ``ecsctl check``, and what it prints."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ecs.ecsctl.check.clock import check_clock
+from ecs.ecsctl.check.disk import check_disk
+from ecs.ecsctl.check.engine import check_engine
+from ecs.ecsctl.check.findings import Finding, Level
+from ecs.ecsctl.check.firewall import check_firewall
+from ecs.ecsctl.check.ports import check_ports
+from ecs.ecsctl.check.tls import check_tls
+from ecs.ecsctl.options import Command, echo_json, json_option, shown
+from ecs.ecsctl.provisioning.firewall import Firewall
+from ecs.settings import Settings, SettingsError
+from ecs.settings_loading import load
+
+_USUAL_PORTS = (22, 80, 443)
+_MAX_PORT = 65_535
+_SEVERITY = (Level.FAILURE, Level.WARNING, Level.OK)
+
+
+def _path_option(name: str, variable: str, default: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        name,
+        envvar=variable,
+        default=Path(default),
+        type=click.Path(path_type=Path),
+        show_default=True,
+        show_envvar=True,
+        metavar="PATH",
+        help=text,
+    )
+
+
+@click.command()
+@click.option(
+    "--config",
+    envvar="ECS_CONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    help="TOML file of the service's settings; its variables count too.",
+)
+@_path_option(
+    "--certificate", "NGINX_TLS_CERTIFICATE", "/etc/ecs/tls/fullchain.pem", "The certificate."
+)
+@_path_option("--key", "NGINX_TLS_KEY", "/etc/ecs/tls/privkey.pem", "The certificate's key.")
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    metavar="HOST",
+    help="A host name that the certificate must be for; may be repeated.",
+)
+@click.option(
+    "--allow-port",
+    "allowed_ports",
+    multiple=True,
+    type=click.IntRange(1, _MAX_PORT),
+    metavar="PORT",
+    help="A TCP port that may be open to others, beside 22, 80 and 443; may be repeated.",
+)
+@json_option
+def check(
+    *,
+    config: str | None,
+    certificate: Path,
+    key: Path,
+    domains: Sequence[str],
+    allowed_ports: Sequence[int],
+    as_json: bool,
+) -> None:
+    """Is this node right? Exit code 1 if anything fails, 0 for warnings alone."""
+    settings = _settings(config)
+    findings = [
+        *asyncio.run(check_engine(settings)),
+        check_firewall(Firewall()),
+        *check_tls(certificate, key, domains, now=datetime.now(UTC)),
+        *_directories(settings),
+        check_clock(),
+        *check_ports((*_USUAL_PORTS, *allowed_ports), settings.port),
+    ]
+    worst = next(level for level in _SEVERITY if any(one.level == level for one in findings))
+    if as_json:
+        echo_json({"result": worst, "checks": [_document(finding) for finding in findings]})
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            click.echo(_line(finding, width))
+    sys.exit(1 if worst == Level.FAILURE else 0)
+
+
+def _settings(config: str | None) -> Settings:
+    try:
+        return load(["--config", config] if config else [])
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _directories(settings: Settings) -> list[Finding]:
+    spool = settings.spool_directory or Path(tempfile.gettempdir())
+    return [
+        *check_disk("spool", spool, "delete what is not the service's, or move spool_directory"),
+        *check_disk("state", settings.state_directory, "move state_directory to a larger disk"),
+    ]
+
+
+def _document(finding: Finding) -> dict[str, str]:
+    return {
+        "name": finding.name,
+        "level": finding.level,
+        "found": finding.found,
+        "fix": finding.fix,
+    }
+
+
+def _line(finding: Finding, width: int) -> str:
+    fix = f"; {finding.fix}" if finding.fix else ""
+    return shown(f"{finding.level:7}  {finding.name:{width}}  {finding.found}{fix}")

@@ -1,0 +1,1 @@
+"""``ecsctl probe``: asks the service from outside, as a client does."""

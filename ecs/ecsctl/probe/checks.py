@@ -1,0 +1,112 @@
+"""The two requests of a probe, and what came of them; knows no command line."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+_MAX_ANSWER_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the service is, who asks, and how long one answer may take.
+
+    ``ca_file`` holds the authorities to trust (PEM) in place of the system's.
+    """
+
+    url: URL
+    auth: aiohttp.BasicAuth | None
+    ca_file: Path | None
+    timeout_seconds: float
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return a new session for this target.
+
+        Raises:
+            OSError: the authorities cannot be read, or are none (``ssl.SSLError``).
+        """
+        context = ssl.create_default_context(cafile=self.ca_file)
+        return aiohttp.ClientSession(
+            auth=self.auth,
+            connector=aiohttp.TCPConnector(ssl=context),
+            timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one request; ``status`` is ``None`` when there was no answer."""
+
+    check: str
+    success: bool
+    status: int | None
+    seconds: float
+    detail: str
+
+
+async def probe(target: Target, image: str, network: str) -> list[Outcome]:
+    """Send one ``_noop`` and one task that exits at once, one after the other.
+
+    Raises:
+        OSError: see ``Target.session``.
+    """
+    task = {"docker_image": image, "cmd": ["true"], "network": network}
+    async with target.session() as session:
+        return [
+            await _ask(session, "noop", "GET", target.url / "v1.1/_noop", None, HTTPStatus.OK),
+            await _ask(
+                session, "task", "POST", target.url / "v1.1/tasks", task, HTTPStatus.CREATED
+            ),
+        ]
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    check: str,
+    method: str,
+    url: URL,
+    body: Mapping[str, object] | None,
+    wanted: HTTPStatus,
+) -> Outcome:
+    started = time.perf_counter()
+    status = None
+    try:
+        # A redirect would be a wrong URL; following it would take the secret elsewhere.
+        async with session.request(method, url, json=body, allow_redirects=False) as response:
+            status = response.status
+            answer = await response.content.read(_MAX_ANSWER_BYTES)
+        complaint = _complaint(status, answer, wanted)
+    except TimeoutError:
+        complaint = f"no whole answer within {session.timeout.total:g} seconds"
+    except (aiohttp.ClientError, OSError) as error:
+        complaint = str(error) or type(error).__name__
+    seconds = time.perf_counter() - started
+    return Outcome(check, not complaint, status, seconds, complaint)
+
+
+def _complaint(status: int, answer: bytes, wanted: HTTPStatus) -> str:
+    """Say what is wrong with an answer; nothing is if that is empty."""
+    try:
+        document = json.loads(answer)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return f"the answer, {status}, is no JSON object: is this ECS?"
+    if status != wanted:
+        return str(document.get("detail") or f"answered {status}, not {wanted.value}")
+    if wanted == HTTPStatus.CREATED and document.get("exitCode") != 0:
+        return f"the task ended with exit code {document.get('exitCode')}"
+    return ""
+
+
+def run(target: Target, image: str, network: str) -> list[Outcome]:
+    """Do the same where there is no event loop."""
+    return asyncio.run(probe(target, image, network))
