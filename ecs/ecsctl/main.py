@@ -9,6 +9,7 @@ from ecs.ecsctl.check.command import check
 from ecs.ecsctl.completion import completion
 from ecs.ecsctl.creds import creds
 from ecs.ecsctl.probe.command import probe
+from ecs.ecsctl.sla.command import sla
 
 
 # Without arguments it says what is missing, in one line like any other mistake.
@@ -18,7 +19,7 @@ def ecsctl() -> None:
     """Operate the Ephemeral Container Service."""
 
 
-for command in (check, completion, creds, probe):
+for command in (check, completion, creds, probe, sla):
     ecsctl.add_command(command)
 
 

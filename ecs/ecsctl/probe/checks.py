@@ -1,6 +1,5 @@
 """The two requests of a probe, and what came of them; knows no command line."""
 
-import asyncio
 import json
 import ssl
 import time
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import aiohttp
 from yarl import URL
-
-_MAX_ANSWER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,15 @@ class Outcome:
     detail: str
 
 
+@dataclass(frozen=True)
+class _Request:
+    check: str
+    method: str
+    url: URL
+    wanted: HTTPStatus
+    body: Mapping[str, object] | None = None
+
+
 async def probe(target: Target, image: str, network: str) -> list[Outcome]:
     """Send one ``_noop`` and one task that exits at once, one after the other.
 
@@ -61,35 +67,31 @@ async def probe(target: Target, image: str, network: str) -> list[Outcome]:
     task = {"docker_image": image, "cmd": ["true"], "network": network}
     async with target.session() as session:
         return [
-            await _ask(session, "noop", "GET", target.url / "v1.1/_noop", None, HTTPStatus.OK),
+            await _ask(session, _Request("noop", "GET", target.url / "v1.1/_noop", HTTPStatus.OK)),
             await _ask(
-                session, "task", "POST", target.url / "v1.1/tasks", task, HTTPStatus.CREATED
+                session,
+                _Request("task", "POST", target.url / "v1.1/tasks", HTTPStatus.CREATED, task),
             ),
         ]
 
 
-async def _ask(
-    session: aiohttp.ClientSession,
-    check: str,
-    method: str,
-    url: URL,
-    body: Mapping[str, object] | None,
-    wanted: HTTPStatus,
-) -> Outcome:
+async def _ask(session: aiohttp.ClientSession, request: _Request) -> Outcome:
     started = time.perf_counter()
     status = None
     try:
         # A redirect would be a wrong URL; following it would take the secret elsewhere.
-        async with session.request(method, url, json=body, allow_redirects=False) as response:
+        async with session.request(
+            request.method, request.url, json=request.body, allow_redirects=False
+        ) as response:
             status = response.status
-            answer = await response.content.read(_MAX_ANSWER_BYTES)
-        complaint = _complaint(status, answer, wanted)
+            answer = await response.read()
+        complaint = _complaint(status, answer, request.wanted)
     except TimeoutError:
         complaint = f"no whole answer within {session.timeout.total:g} seconds"
     except (aiohttp.ClientError, OSError) as error:
         complaint = str(error) or type(error).__name__
     seconds = time.perf_counter() - started
-    return Outcome(check, not complaint, status, seconds, complaint)
+    return Outcome(request.check, not complaint, status, seconds, complaint)
 
 
 def _complaint(status: int, answer: bytes, wanted: HTTPStatus) -> str:
@@ -105,8 +107,3 @@ def _complaint(status: int, answer: bytes, wanted: HTTPStatus) -> str:
     if wanted == HTTPStatus.CREATED and document.get("exitCode") != 0:
         return f"the task ended with exit code {document.get('exitCode')}"
     return ""
-
-
-def run(target: Target, image: str, network: str) -> list[Outcome]:
-    """Do the same where there is no event loop."""
-    return asyncio.run(probe(target, image, network))

@@ -1,5 +1,6 @@
 """The command line of ``ecsctl probe``, and what it prints."""
 
+import asyncio
 import json
 import os
 import ssl
@@ -13,8 +14,8 @@ import click
 from yarl import URL
 
 from ecs.ecsctl.options import echo_json, json_option, shown
-from ecs.ecsctl.probe import textfile
-from ecs.ecsctl.probe.checks import Outcome, Target, run
+from ecs.ecsctl.probe import checks, textfile
+from ecs.ecsctl.probe.checks import Outcome, Target
 
 _KEY_VARIABLE, _SECRET_VARIABLE = "ECS_PROBE_KEY", "ECS_PROBE_SECRET"
 _PATH = click.Path(path_type=Path)
@@ -85,7 +86,7 @@ def probe(
     """Send one _noop and one task that exits at once. Exit code 1 if one fails."""
     target = Target(_url(url), _auth(key_file), cacert, timeout_seconds)
     try:
-        outcomes = run(target, image, network)
+        outcomes = asyncio.run(checks.probe(target, image, network))
     except (OSError, ssl.SSLError) as error:
         raise click.BadParameter(f"{str(cacert)!r}: {error}", param_hint="'--cacert'") from error
     if textfile_path is not None:

@@ -1,0 +1,1 @@
+"""``ecsctl sla``: what was promised, and what the metrics say."""
