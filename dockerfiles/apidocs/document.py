@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from performance import performance_markdown
+from performance import performance_markdown, sla_markdown
 
 import ecs
 from ecs.jsonschemas import load_schema
@@ -53,11 +53,19 @@ def parameters() -> str:
 
 
 def _with_performance(text: str) -> str:
-    figures = json.loads((_ROOT / "docs" / "performance.json").read_text(encoding="utf-8"))
     before, mark, after = text.partition(_PERFORMANCE_MARK)
     if not mark:
         raise ValueError(f"openapi.yaml has no place for the figures: {_PERFORMANCE_MARK}")
-    return before + performance_markdown(figures) + after
+    return before + _performance(_ROOT / "docs") + after
+
+
+def _performance(directory: Path) -> str:
+    figures = json.loads((directory / "performance.json").read_text(encoding="utf-8"))
+    sections = [performance_markdown(figures)]
+    sla = directory / "sla.json"
+    if sla.exists():  # written by `ecsctl sla --json` once a node has been measured
+        sections.append(sla_markdown(json.loads(sla.read_text(encoding="utf-8"))))
+    return "\n\n".join(sections)
 
 
 def _moved(schema: Any, place: str) -> Any:

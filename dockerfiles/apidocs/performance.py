@@ -1,6 +1,7 @@
-"""The published performance figures as Markdown."""
+"""The published performance and service-level figures as Markdown."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -82,6 +83,49 @@ def _output(output: dict[str, Any]) -> str:
         f"## Output\n\n{output['bytes'] / 1e6:.0f} MB of stdout, {output['runs']} runs of each "
         f"way.\n\n{_table(heads, rows)}"
     )
+
+
+def sla_markdown(sla: dict[str, Any]) -> str:
+    """Return the text of ``sla``, the content of docs/sla.json: what ``ecsctl sla --json`` writes.
+
+    What is ``null`` there was not measured and is left out.
+    """
+    objective = sla["objective"]
+    days = sla["window_seconds"] / 86_400
+    window = f"{days:.1f} days" if days >= 1 else f"{days * 24:.1f} hours"
+    sentences = [
+        "## Service level",
+        f"The objective: {objective['availability_percent']:g} % available, and 95 of 100 tasks "
+        f"delayed by at most {objective['overhead_p95_seconds']:g} s beyond their own time. "
+        f"Measured from {sla['since']} to {sla['until']} ({window}):",
+        "\n".join((*_availability(sla["availability"]), *_overhead(sla["overhead"]))),
+    ]
+    return "\n\n".join(sentences)
+
+
+def _availability(availability: dict[str, Any]) -> Iterator[str]:
+    for name, meaning in (
+        ("requests", "requests were not answered 5xx"),
+        ("tasks", "tasks did not fail through ECS or its engine"),
+        ("up_minutes", "minutes the service could be reached"),
+        ("probe_minutes", "minutes a probe from outside succeeded"),
+    ):
+        if measured := availability[name]:
+            percent = math.floor(measured["ratio"] * 100_000) / 1000
+            yield f"- {percent:g} %: {measured['good']:,} of {measured['total']:,} {meaning}."
+
+
+def _overhead(overhead: dict[str, Any] | None) -> Iterator[str]:
+    if not overhead:
+        return
+    largest = overhead["largest_bucket_seconds"]
+    percentiles = ", ".join(
+        f"p{percent} more than {largest:g} s"
+        if (seconds := overhead[f"p{percent}_seconds"]) is None
+        else f"p{percent} {_milliseconds(seconds)} ms"
+        for percent in (50, 95, 99)
+    )
+    yield f"- Added to {overhead['tasks']:,} tasks by ECS and the engine: {percentiles}."
 
 
 def _milliseconds(seconds: float) -> str:

@@ -44,6 +44,7 @@ class History:
     times: tuple[float, ...]
     overhead: tuple[Overhead | None, ...]
     requests: tuple[Share | None, ...]
+    up: tuple[Share | None, ...]
 
 
 async def measure(prometheus: Prometheus, job: str, window: Window) -> Figures:
@@ -82,17 +83,20 @@ async def history(prometheus: Prometheus, job: str, window: Window) -> History:
         PrometheusError: no answer, or none that can be used.
     """
     step = max(_MIN_PLOT_STEP_SECONDS, window.seconds // _PLOT_POINTS)
-    selector = " or ".join(
-        f"increase({_requests(job, method, route)}[{step}s])" for method, route in _ROUTES
-    )
 
     async def steps(query: str, label: str) -> Mapping[float, Mapping[str, float]]:
         found = await prometheus.range(query, window.since, window.until, step)
         return _by_time(found, label)
 
-    codes = await steps(f"sum by (code) ({selector})", "code")
+    up = f'up{{job="{job}"}}'
+    codes: dict[float, dict[str, float]] = {}
+    for method, route in _ROUTES:
+        for grown in _growths(_requests(job, method, route), up, step):
+            for time, counts in (await steps(f"sum by (code) ({grown})", "code")).items():
+                _add(codes.setdefault(time, {}), counts)
     bucket = f'ecs_task_overhead_seconds_bucket{{job="{job}"}}'
     bounds = await steps(f"sum by (le) (increase({bucket}[{step}s]))", "le")
+    reached = await steps(f"avg by (job) (avg_over_time({up}[{step}s]))", "job")
     times = _times(window, step)
     return History(
         times=times,
@@ -104,6 +108,20 @@ async def history(prometheus: Prometheus, job: str, window: Window) -> History:
             answered({("", "", code): count for code, count in codes.get(time, {}).items()})
             for time in times
         ),
+        up=tuple(Share(reached[time][job], 1.0) if time in reached else None for time in times),
+    )
+
+
+def _growths(selector: str, up: str, step: int) -> tuple[str, str]:
+    """The growth of counters in a step, and the first values of series that begin in it.
+
+    See ``_Asked.counted``; a series begins if it was not there before although its target was.
+    """
+    before = f"last_over_time({selector}[1d] offset {step}s)"
+    return (
+        f"increase({selector}[{step}s])",
+        f"(min_over_time({selector}[{step}s]) unless {before}) "
+        f"and on (job, instance) ({up} offset {step}s)",
     )
 
 
@@ -131,8 +149,7 @@ class _Asked:
         grown: dict[str, float] = {}
         for counts in (f"increase({selector}[{seconds}s])", born):
             found = await self._instant(f"sum by ({label}) ({counts})")
-            for labels, count in found:
-                grown[labels[label]] = grown.get(labels[label], 0.0) + count
+            _add(grown, {labels[label]: count for labels, count in found})
         return {value: count for value, count in grown.items() if count > 0}
 
     async def minutes(self, expression: str) -> Share | None:
@@ -161,6 +178,11 @@ class _Asked:
 
 def _requests(job: str, method: str, route: str) -> str:
     return f'ecs_http_requests_total{{job="{job}",method="{method}",route="{route}"}}'
+
+
+def _add(sums: dict[str, float], counts: Mapping[str, float]) -> None:
+    for name, count in counts.items():
+        sums[name] = sums.get(name, 0.0) + count
 
 
 def _only(vector: list[tuple[Labels, float]]) -> float:

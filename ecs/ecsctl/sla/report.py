@@ -46,8 +46,8 @@ def _share(share: Share, objective: Objective) -> dict[str, Any]:
     return {
         "good": round(share.good),
         "total": round(share.total),
-        "ratio": share.ratio,
-        "error_budget_left_ratio": share.budget_left(objective),
+        "ratio": round(share.ratio, 6),
+        "error_budget_left_ratio": round(share.budget_left(objective), 4),
     }
 
 
