@@ -29,14 +29,14 @@ def mapping(answer: object, name: str) -> dict[str, Any]:
     return _field(answer, name, dict)
 
 
-def texts(answer: object, name: str) -> tuple[str, ...]:
+def texts(answer: object, name: str) -> list[str]:
     """Return the field ``name``, a list of strings; the engine writes an empty one as ``null``."""
     if isinstance(answer, dict) and answer.get(name) is None:
-        return ()
+        return []
     values = _field(answer, name, list)
     if not all(isinstance(value, str) for value in values):
         raise EngineProtocolError(f"the engine's answer has no list of strings {name!r}")
-    return tuple(values)
+    return values
 
 
 def _field(answer: object, name: str, kind: type[T]) -> T:

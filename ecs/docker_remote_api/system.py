@@ -89,7 +89,7 @@ class AsyncEngineFactsReader:
             cgroup_driver=text(answer, "CgroupDriver"),
             data_root=text(answer, "DockerRootDir"),
             runtimes=frozenset(mapping(answer, "Runtimes")),
-            security_options=texts(answer, "SecurityOptions"),
+            security_options=tuple(texts(answer, "SecurityOptions")),
             missing_limits=tuple(
                 limit for name, limit in self._LIMITS.items() if not boolean(answer, name)
             ),

@@ -1,26 +1,41 @@
 """The command ``ecsctl``: what an operator does around the service."""
 
+import importlib
 import sys
 
 import click
 
 import ecs
-from ecs.ecsctl.check.command import check
-from ecs.ecsctl.completion import completion
-from ecs.ecsctl.creds import creds
-from ecs.ecsctl.probe.command import probe
-from ecs.ecsctl.sla.command import sla
+
+_COMMANDS = {
+    "check": "ecs.ecsctl.check.command",
+    "completion": "ecs.ecsctl.completion",
+    "creds": "ecs.ecsctl.creds",
+    "probe": "ecs.ecsctl.probe.command",
+    "sla": "ecs.ecsctl.sla.command",
+}
+"""Each command, and the module in which a command of that name is."""
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: ``creds`` needs little of what the others do."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
 
 
 # Without arguments it says what is missing, in one line like any other mistake.
-@click.group(no_args_is_help=False, context_settings={"max_content_width": 100})
+@click.group(cls=_Commands, no_args_is_help=False, context_settings={"max_content_width": 100})
 @click.version_option(ecs.__version__, message="%(version)s")
 def ecsctl() -> None:
     """Operate the Ephemeral Container Service."""
-
-
-for command in (check, completion, creds, probe, sla):
-    ecsctl.add_command(command)
 
 
 def main() -> None:

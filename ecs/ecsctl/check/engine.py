@@ -48,7 +48,7 @@ async def check_engine(settings: Settings) -> list[Finding]:
             cgroup_finding(facts),
             limits_finding(facts),
             seccomp_finding(facts),
-            *_runtime_findings(facts, settings.strict_runtime),
+            *runtime_findings(facts, settings.strict_runtime),
             await _network_finding(api, settings.task_network),
             *_data_findings(facts, settings.docker_host),
         ]
@@ -109,7 +109,8 @@ def seccomp_finding(facts: EngineFacts) -> Finding:
     )
 
 
-def _runtime_findings(facts: EngineFacts, runtime: str) -> list[Finding]:
+def runtime_findings(facts: EngineFacts, runtime: str) -> list[Finding]:
+    """Judge whether the engine has the runtime of the strict profile, where one is named."""
     if not runtime:
         return []
     if runtime in facts.runtimes:

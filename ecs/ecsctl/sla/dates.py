@@ -12,9 +12,9 @@ from itertools import product
 from dateutil import parser, tz
 from dateutil.relativedelta import FR, MO, SA, SU, TH, TU, WE, relativedelta
 
-_AGO = re.compile(r"(\d{1,6}) (minute|hour|day|week|month|year)s? ago")
+_AGO = re.compile(r"(\d{1,6}) (minute|hour|day|week|month|year)s? ago", re.IGNORECASE)
 _ISO = re.compile(r"\d{4}(-?)\d{2}\1\d{2}(?!\d)")
-_DAY = re.compile(r"(today|yesterday|last [a-z]+)(?: (?:at )?(.+))?")
+_DAY = re.compile(r"(today|yesterday|last [a-z]+)(?: (?:at )?(.+))?", re.IGNORECASE)
 _WEEKDAYS = dict(
     zip(
         ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
@@ -36,13 +36,13 @@ def parse(text: str, now: datetime) -> datetime:
     Raises:
         ValueError: it cannot be read, or could mean two points in time; the text says which.
     """
-    words = " ".join(text.lower().split())
-    if words == "now":
+    words = " ".join(text.split())
+    if words.lower() == "now":
         return now
     if ago := _AGO.fullmatch(words):
-        return _shifted(text, now, ago[2], int(ago[1]))
+        return _shifted(text, now, ago[2].lower(), int(ago[1]))
     if day := _DAY.fullmatch(words):
-        midnight = _midnight(text, now, day[1])
+        midnight = _midnight(text, now, day[1].lower())
         return _exact(text, _at(text, midnight, day[2]) if day[2] else midnight)
     return _exact(text, _absolute(text, now))
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from ecs.docker_remote_api.fields import boolean, integer, mapping, text
+from ecs.docker_remote_api.fields import boolean, integer, mapping, text, texts
 from ecs.errors import EngineProtocolError
 
 GOOD: list[tuple[Callable[[object, str], Any], Any]] = [
@@ -14,6 +14,7 @@ GOOD: list[tuple[Callable[[object, str], Any], Any]] = [
     (boolean, False),
     (mapping, {"a": 1}),
     (mapping, {}),
+    (texts, ["a", "b"]),
 ]
 BAD: list[tuple[Callable[[object, str], Any], Any]] = [
     (text, 1),
@@ -27,6 +28,8 @@ BAD: list[tuple[Callable[[object, str], Any], Any]] = [
     (boolean, None),
     (mapping, []),
     (mapping, "x"),
+    (texts, "x"),
+    (texts, ["a", 1]),
 ]
 
 
@@ -52,7 +55,7 @@ def test_a_missing_field_is_a_protocol_error(look_up: Callable[[object, str], An
 
 
 @pytest.mark.parametrize("answer", [None, [], "x", 1])
-@pytest.mark.parametrize("look_up", [text, integer, boolean, mapping])
+@pytest.mark.parametrize("look_up", [text, integer, boolean, mapping, texts])
 def test_an_answer_that_is_no_object_is_a_protocol_error(
     look_up: Callable[[object, str], Any], answer: object
 ) -> None:
@@ -61,8 +64,9 @@ def test_an_answer_that_is_no_object_is_a_protocol_error(
 
 
 @pytest.mark.parametrize("answer", [{"Name": None}, {}])
-def test_an_empty_object_may_come_as_null_or_not_at_all(answer: dict[str, object]) -> None:
+def test_what_is_empty_may_come_as_null_or_not_at_all(answer: dict[str, object]) -> None:
     assert mapping(answer, "Name") == {}
+    assert texts(answer, "Name") == []
 
 
 def test_a_boolean_is_no_whole_number() -> None:

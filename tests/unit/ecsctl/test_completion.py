@@ -1,0 +1,76 @@
+"""The completion that a shell gets from the program itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(sys.executable).parent / "ecsctl"
+
+# What bash does at a press of Tab, with the words of a command line.
+PRESS_TAB = """
+eval "$(ecsctl completion bash)"
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+specification=$(complete -p ecsctl)
+function=${specification#*-F } function=${function%% *}
+"$function" ecsctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def completed(*words: str) -> set[str]:
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-euc", PRESS_TAB, "bash", *words],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ecsctl", "c"], {"check", "completion", "creds"}),
+        (["ecsctl", "creds", "r"], {"revoke"}),
+        (["ecsctl", "completion", ""], {"bash", "zsh", "fish"}),
+        (["ecsctl", "sla", "--unt"], {"--until"}),
+    ],
+)
+def test_bash_completes_commands_arguments_and_options(
+    words: list[str], expected: set[str]
+) -> None:
+    assert completed(*words) == expected
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "complete -o nosort -F"),
+        ("zsh", "#compdef ecsctl"),
+        ("fish", "complete --no-files"),
+    ],
+)
+def test_each_shell_has_its_own_script(shell: str, line: str) -> None:
+    done = subprocess.run(
+        [PROGRAM, "completion", shell], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert line in done.stdout
+    assert "ecsctl" in done.stdout
+
+
+def test_a_shell_that_is_not_known_is_a_mistake_of_use() -> None:
+    done = subprocess.run(
+        [PROGRAM, "completion", "tcsh"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 2
+    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
