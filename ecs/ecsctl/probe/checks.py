@@ -4,7 +4,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from yarl import URL
 class Target:
     """Where the service is, who asks, and how long one answer may take.
 
-    ``ca_file`` holds the authorities to trust (PEM) in place of the system's.
+    ``authorization`` is the header of that name; ``ca_file`` holds the authorities to trust (PEM)
+    in place of the system's.
     """
 
     url: URL
-    auth: aiohttp.BasicAuth | None
+    authorization: str | None = field(repr=False)
     ca_file: Path | None
     timeout_seconds: float
 
@@ -32,7 +33,7 @@ class Target:
         """
         context = ssl.create_default_context(cafile=self.ca_file)
         return aiohttp.ClientSession(
-            auth=self.auth,
+            headers={"Authorization": self.authorization} if self.authorization else None,
             connector=aiohttp.TCPConnector(ssl=context),
             timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
         )

@@ -6,10 +6,10 @@ import os
 import ssl
 import sys
 import time
+from base64 import b64encode
 from dataclasses import asdict
 from pathlib import Path
 
-import aiohttp
 import click
 from yarl import URL
 
@@ -84,7 +84,7 @@ def probe(
     as_json: bool,
 ) -> None:
     """Send one _noop and one task that exits at once. Exit code 1 if one fails."""
-    target = Target(_url(url), _auth(key_file), cacert, timeout_seconds)
+    target = Target(_url(url), _authorization(key_file), cacert, timeout_seconds)
     try:
         outcomes = asyncio.run(checks.probe(target, image, network))
     except (OSError, ssl.SSLError) as error:
@@ -113,20 +113,24 @@ def _url(text: str) -> URL:
     return url
 
 
-def _auth(key_file: Path | None) -> aiohttp.BasicAuth | None:
+def _authorization(key_file: Path | None) -> str | None:
     if key_file is not None:
-        return _from_file(key_file)
+        return _basic(*_from_file(key_file))
     key, secret = os.environ.get(_KEY_VARIABLE), os.environ.get(_SECRET_VARIABLE)
     if bool(key) != bool(secret):
         raise click.UsageError(f"{_KEY_VARIABLE} and {_SECRET_VARIABLE} must both be set, or none")
-    return aiohttp.BasicAuth(key, secret) if key and secret else None
+    return _basic(key, secret) if key and secret else None
 
 
-def _from_file(path: Path) -> aiohttp.BasicAuth:
+def _basic(key: str, secret: str) -> str:
+    return f"Basic {b64encode(f'{key}:{secret}'.encode()).decode()}"
+
+
+def _from_file(path: Path) -> tuple[str, str]:
     hint = "'--key-file'"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return aiohttp.BasicAuth(document["key"], document["secret"])
+        return document["key"], document["secret"]
     except OSError as error:
         raise click.BadParameter(f"{str(path)!r}: {error.strerror}", param_hint=hint) from error
     except (ValueError, LookupError, TypeError) as error:

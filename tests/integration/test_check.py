@@ -1,0 +1,225 @@
+"""ecsctl check, as a process, on this machine."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.engines import EngineProbe
+from tests.network_namespaces import Host, host
+
+PROGRAM = Path(sys.executable).parent / "ecsctl"
+LISTEN = """\
+import socket, sys
+with socket.create_server(("", int(sys.argv[1]))):
+    print("listening", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with what a node needs on its disk."""
+    return make_files(tmp_path, timedelta(days=60))
+
+
+def make_files(directory: Path, left: timedelta) -> Path:
+    now = datetime.now(UTC)
+    issued = trustme.CA().issue_cert(
+        "ecs.example", not_before=now - timedelta(days=90), not_after=now + left
+    )
+    (directory / "cert").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(directory / "key")
+    (directory / "state").mkdir()
+    (directory / "spool").mkdir()
+    return directory
+
+
+def check(
+    files: Path, *arguments: str, prefix: tuple[str, ...] = (), **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    settings = {
+        "ECS_STATE_DIRECTORY": str(files / "state"),
+        "ECS_SPOOL_DIRECTORY": str(files / "spool"),
+        "NGINX_TLS_CERTIFICATE": str(files / "cert"),
+        "NGINX_TLS_KEY": str(files / "key"),
+    }
+    return subprocess.run(
+        [*prefix, PROGRAM, "check", *arguments],
+        env=os.environ | settings | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def checks(done: "subprocess.CompletedProcess[str]") -> dict[str, dict[str, str]]:
+    assert done.stderr == ""
+    document: dict[str, Any] = json.loads(done.stdout)
+    found = {one["name"]: one for one in document["checks"]}
+    levels = {one["level"] for one in found.values()}
+    worst = next(level for level in ("failure", "warning", "ok") if level in levels)
+    assert document["result"] == worst
+    assert done.returncode == (1 if worst == "failure" else 0)
+    for one in found.values():
+        assert bool(one["fix"]) == (one["level"] != "ok")
+    return found
+
+
+def test_a_real_engine_is_looked_at_through_and_through(
+    bare_engine: EngineProbe, files: Path
+) -> None:
+    info = bare_engine.client.info()
+    icc = bare_engine.client.networks.get("bridge").attrs["Options"][
+        "com.docker.network.bridge.enable_icc"
+    ]
+
+    found = checks(check(files, "--domain", "ecs.example", "--json"))
+
+    assert info["ServerVersion"] in found["engine"]["found"]
+    assert info["Driver"] in found["storage driver"]["found"]
+    assert f"version {info['CgroupVersion']}" in found["cgroups"]["found"]
+    assert info["DockerRootDir"] in found["engine data space"]["found"]
+    assert found["task network"]["level"] == ("ok" if icc == "false" else "failure")
+    for name in ("resource limits", "seccomp", "TLS files", "TLS key", "TLS names", "TLS expiry"):
+        assert found[name]["level"] == "ok", found[name]
+    for name in ("clock", "firewall", "spool space", "state inodes", "open ports"):
+        assert found[name]["found"]
+
+
+def test_people_get_a_line_for_each_check(bare_engine: EngineProbe, files: Path) -> None:
+    found = checks(check(files, "--json"))
+    lines = check(files).stdout.splitlines()
+
+    assert len(lines) == len(found)
+    for line in lines:
+        level, rest = line.split(maxsplit=1)
+        assert any(rest.startswith(name) and one["level"] == level for name, one in found.items())
+
+
+def test_an_engine_that_is_not_there_leaves_the_rest_unknown(files: Path) -> None:
+    found = checks(check(files, "--json", DOCKER_HOST=f"unix://{files}/none"))
+
+    assert found["engine"]["level"] == "failure"
+    assert f"{files}/none" in found["engine"]["found"]
+    for name in ("storage driver", "cgroups", "resource limits", "seccomp", "task network"):
+        assert found[name]["level"] == "warning"
+        assert found[name]["found"] == "cannot be checked: the engine does not answer"
+    assert found["TLS key"]["level"] == "ok"
+
+
+def test_an_address_that_is_none_is_told(files: Path) -> None:
+    found = checks(check(files, "--json", DOCKER_HOST="ssh://node"))
+
+    assert found["engine"]["level"] == "failure"
+    assert "ssh://node cannot be used: must be unix:///" in found["engine"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "told"),
+    [
+        ({"ECS_TASK_NETWORK": "none-such"}, "task network", "the engine has no network"),
+        ({"ECS_STRICT_RUNTIME": "none-such"}, "strict runtime", "the engine has no runtime"),
+    ],
+)
+def test_a_setting_that_the_engine_cannot_follow_is_told(
+    environment: dict[str, str],
+    name: str,
+    told: str,
+    bare_engine: EngineProbe,
+    files: Path,
+) -> None:
+    found = checks(check(files, "--json", **environment))
+
+    assert found[name]["level"] == "failure"
+    assert told in found[name]["found"]
+
+
+def test_a_network_on_which_tasks_reach_each_other_is_told(
+    bare_engine: EngineProbe, files: Path
+) -> None:
+    network = bare_engine.client.networks.create(f"ecs-check-{os.getpid()}")
+    try:
+        found = checks(check(files, "--json", ECS_TASK_NETWORK=str(network.name)))
+    finally:
+        network.remove()
+
+    assert found["task network"]["level"] == "failure"
+    assert "tasks can reach each other" in found["task network"]["found"]
+
+
+def test_an_expired_certificate_fails(tmp_path: Path) -> None:
+    done = check(make_files(tmp_path, -timedelta(days=1)), "--json")
+
+    assert checks(done)["TLS expiry"]["level"] == "failure"
+    assert done.returncode == 1
+
+
+@contextlib.contextmanager
+def listening(on: Host, port: int) -> Iterator[None]:
+    """Something on the host that takes connections from everywhere."""
+    process = subprocess.Popen(
+        on.command(sys.executable, "-c", LISTEN, str(port)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == "listening\n"
+        yield
+        process.communicate(timeout=60)
+
+
+def test_open_ports_of_engine_and_service_are_told_loudly(files: Path) -> None:
+    with host(8) as node:
+        inside = tuple(node.command())
+        before = checks(check(files, "--json", prefix=inside))
+        with listening(node, 2375), listening(node, 8448), listening(node, 9999):
+            found = checks(check(files, "--json", prefix=inside))
+            allowed = checks(check(files, "--json", "--allow-port", "9999", prefix=inside))
+
+    assert {before[name]["level"] for name in ("engine port", "service port", "open ports")} == {
+        "ok"
+    }
+    assert found["engine port"]["level"] == found["service port"]["level"] == "failure"
+    assert "OPEN TO OTHERS: 0.0.0.0:2375" in found["engine port"]["found"]
+    assert "OPEN TO OTHERS: 0.0.0.0:8448" in found["service port"]["found"]
+    assert found["open ports"]["level"] == "warning"
+    assert "0.0.0.0:9999" in found["open ports"]["found"]
+    assert allowed["open ports"]["level"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--config", "/none"], "config = '/none' cannot be read"),
+        (["--allow-port", "http"], "'--allow-port'"),
+        (["--allow-port", "0"], "'--allow-port'"),
+        (["--verbose"], "--verbose"),
+    ],
+)
+def test_a_mistake_of_use_is_told_in_one_line(arguments: list[str], told: str, files: Path) -> None:
+    done = check(files, *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_settings_come_from_the_file_that_the_service_reads(files: Path) -> None:
+    (files / "ecs.toml").write_text('docker_host = "tcp://127.0.0.1:1"\nport = 8449\n')
+
+    found = checks(check(files, "--json", "--config", str(files / "ecs.toml")))
+
+    assert "tcp://127.0.0.1:1" in found["engine"]["found"]
+    assert "8449" in found["service port"]["found"]
