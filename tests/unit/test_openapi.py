@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,6 +253,61 @@ def test_a_configured_value_is_the_one_shown(builder: ModuleType, tmp_path: Path
     assert "| time to run, seconds | 60 | 4321 |" in limits
     assert "| body, bytes, here in front | 98765 |" in limits
     assert document["servers"] == [{"url": "https://api.example.org:443"}]
+
+
+SLA = {
+    "since": "2024-05-01T00:00:00+00:00",
+    "until": "2024-05-01T02:00:00+00:00",
+    "window_seconds": 7200,
+    "objective": {"availability_percent": 99.5, "overhead_p95_seconds": 1.0},
+    "availability": {
+        "requests": {"good": 9999, "total": 10000, "ratio": 0.9999},
+        "tasks": {"good": 10**6 - 1, "total": 10**6, "ratio": 0.999999},
+        "up_minutes": None,
+        "probe_minutes": None,
+    },
+    "overhead": {
+        "tasks": 9000,
+        "p50_seconds": 0.1804,
+        "p95_seconds": 0.29,
+        "p99_seconds": None,
+        "largest_bucket_seconds": 60.0,
+    },
+}
+
+
+@pytest.fixture
+def root(builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with the published performance, and whatever a test adds to it."""
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "performance.json", tmp_path / "docs")
+    monkeypatch.setattr(builder, "_ROOT", tmp_path)
+    return tmp_path
+
+
+def test_the_service_level_is_told_as_it_was_measured(builder: ModuleType, root: Path) -> None:
+    (root / "docs" / "sla.json").write_text(json.dumps(SLA))
+
+    told = section(rendered(builder, root), "Performance")
+
+    assert "99.5 % available, and 95 of 100 tasks delayed by at most 1 s" in told
+    assert "from 2024-05-01T00:00:00+00:00 to 2024-05-01T02:00:00+00:00 (2.0 hours)" in told
+    assert "- 99.99 %: 9,999 of 10,000 requests were not answered 5xx." in told
+    assert "- 99.999 %: 999,999 of 1,000,000 tasks did not fail" in told
+    assert "minutes" not in told.partition("## Service level")[2]
+    assert (
+        "- Added to 9,000 tasks by ECS and the engine: p50 180 ms, p95 290 ms, p99 more than 60 s."
+    ) in told
+
+
+def test_of_what_was_not_measured_nothing_is_told(builder: ModuleType, root: Path) -> None:
+    (root / "docs" / "sla.json").write_text(json.dumps(SLA | {"overhead": None}))
+
+    assert "Added to" not in section(rendered(builder, root), "Performance")
+
+
+def test_without_a_measured_service_level_none_is_told(builder: ModuleType, root: Path) -> None:
+    assert "Service level" not in section(rendered(builder, root), "Performance")
 
 
 def test_the_figures_are_the_published_ones(document: Any) -> None:

@@ -223,6 +223,8 @@ def test_variables_that_look_like_settings_and_are_none_are_told(
         "ECS_PORT",
         "ECS_CONFIG",
         "ECS_KEYS_FILE",
+        "ECS_PROBE_SECRET",
+        "ECS_PROMETHEUS_URL",
         "DOCKER_X",
         "ECSX",
     ):
