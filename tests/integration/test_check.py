@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import trustme
 
+from ecs.ecsctl.provisioning.firewall import Firewall, nftables_file
 from tests.engines import EngineProbe
 from tests.network_namespaces import Host, host
 
+FORWARD = ("inet", "ecs", "forward")
 PROGRAM = Path(sys.executable).parent / "ecsctl"
 LISTEN = """\
 import socket, sys
@@ -197,6 +199,21 @@ def test_open_ports_of_engine_and_service_are_told_loudly(files: Path) -> None:
     assert found["open ports"]["level"] == "warning"
     assert "0.0.0.0:9999" in found["open ports"]["found"]
     assert allowed["open ports"]["level"] == "ok"
+
+
+def test_the_firewall_is_looked_for_and_a_missing_rule_is_told(files: Path) -> None:
+    rules = files / "firewall.nft"
+    rules.write_text(nftables_file(Firewall()))
+    found = []
+    with host(9) as node:
+        for words in (["list", "ruleset"], ["-f", str(rules)], ["flush", "chain", *FORWARD]):
+            node.run("nft", *words)
+            done = check(files, "--json", prefix=tuple(node.command()))
+            found.append(checks(done)["firewall"])
+
+    assert [one["level"] for one in found] == ["failure", "ok", "failure"]
+    assert "not loaded" in found[0]["found"]
+    assert "is missing or was changed" in found[2]["found"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """The completion that a shell gets from the program itself."""
 
 import os
+import pty
+import select
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,35 @@ def test_bash_completes_commands_arguments_and_options(
     words: list[str], expected: set[str]
 ) -> None:
     assert completed(*words) == expected
+
+
+def test_a_person_at_a_terminal_presses_tab() -> None:
+    terminal, inner = pty.openpty()
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    shell = subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        env=os.environ | {"PATH": path, "PS1": "", "TERM": "dumb"},
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        start_new_session=True,
+    )
+    os.close(inner)
+    with shell, open(terminal, "r+b", buffering=0) as screen:  # noqa: PTH123 # a descriptor
+        screen.write(b'eval "$(ecsctl completion bash)"; echo rea""dy\n')
+        shows(screen, b"ready")
+        screen.write(b"ecsctl compl\t")
+        shows(screen, b"ecsctl completion ")
+        shell.kill()
+
+
+def shows(screen: FileIO, text: bytes) -> None:
+    """Read what the terminal shows until this is there."""
+    seen = b""
+    while text not in seen:
+        readable, _, _ = select.select([screen], [], [], 60)
+        assert readable, seen
+        seen += screen.read(4096)
 
 
 @pytest.mark.parametrize(
