@@ -50,7 +50,7 @@ async def check_engine(settings: Settings) -> list[Finding]:
             seccomp_finding(facts),
             *runtime_findings(facts, settings.strict_runtime),
             await _network_finding(api, settings.task_network),
-            *_data_findings(facts, settings.docker_host),
+            *data_findings(facts, settings.docker_host),
         ]
 
 
@@ -135,7 +135,8 @@ async def _network_finding(api: DockerRemoteApi, network: str) -> Finding:
     return failure(_NETWORK, f"{network}: tasks can reach each other", fix)
 
 
-def _data_findings(facts: EngineFacts, docker_host: str) -> list[Finding]:
+def data_findings(facts: EngineFacts, docker_host: str) -> list[Finding]:
+    """Look at the disk of the engine's data, if it is one of this machine."""
     if not docker_host.startswith("unix:"):
         why = f"the engine, {docker_host}, may be on another machine"
         return [not_checked(f"{_DATA} disk", why, "run this on the engine's machine")]

@@ -1,8 +1,10 @@
 """What was measured in a window, set against the objective: arithmetic alone, no I/O."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ecs.ecsctl.sla.objective import Objective
 from ecs.tasks.states import Outcome
@@ -118,15 +120,12 @@ def overhead(buckets: Mapping[float, float]) -> Overhead | None:
 def _quantile(buckets: Mapping[float, float], quantile: float) -> float:
     """Interpolate within the bucket, as Prometheus's histogram_quantile does."""
     rank = quantile * buckets[math.inf]
-    lower_bound, lower_count = 0.0, 0.0
-    for bound in sorted(buckets):
-        # Extrapolation may leave a count smaller than that of the bucket before.
-        count = max(buckets[bound], lower_count)
-        if count >= rank and count > lower_count:
-            if bound == math.inf:
-                return math.inf
-            return lower_bound + (bound - lower_bound) * (rank - lower_count) / (
-                count - lower_count
-            )
-        lower_bound, lower_count = bound, count
-    raise AssertionError("the last bucket holds all")
+    bounds = sorted(buckets)
+    # Extrapolation may leave a count smaller than that of the bucket before.
+    counts = list(accumulate((buckets[bound] for bound in bounds), max))
+    index = bisect_left(counts, rank)
+    if bounds[index] == math.inf:
+        return math.inf
+    lower_bound, lower_count = (bounds[index - 1], counts[index - 1]) if index else (0.0, 0.0)
+    share_of_bucket = (rank - lower_count) / (counts[index] - lower_count)
+    return lower_bound + (bounds[index] - lower_bound) * share_of_bucket

@@ -1,6 +1,5 @@
 """Asks Prometheus for the figures of a window, in PromQL."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -198,6 +197,5 @@ def _by_time(found: Iterable[Series], label: str) -> dict[float, dict[str, float
     by_time: dict[float, dict[str, float]] = {}
     for series in found:
         for time, value in series.points:
-            if not math.isnan(value):
-                by_time.setdefault(round(time, 3), {})[series.labels[label]] = value
+            by_time.setdefault(round(time, 3), {})[series.labels[label]] = value
     return by_time

@@ -8,12 +8,16 @@ import pytest
 from ecs.docker_remote_api.system import EngineFacts
 from ecs.ecsctl.check.engine import (
     cgroup_finding,
+    check_engine,
+    data_findings,
     limits_finding,
     runtime_findings,
     seccomp_finding,
     storage_finding,
 )
-from ecs.ecsctl.check.findings import Level
+from ecs.ecsctl.check.findings import Finding, Level
+from ecs.settings import Settings
+from tests.fake_engine import FakeEngine, answers, fake_engine
 
 GOOD = EngineFacts(
     server_version="29.0.0",
@@ -66,3 +70,69 @@ def test_the_strict_profiles_runtime_must_be_there_if_one_is_named() -> None:
     (missing,) = runtime_findings(GOOD, "kata")
     assert missing.level == Level.FAILURE
     assert missing.found == "the engine has no runtime 'kata', it has runc, runsc"
+
+
+def test_the_disk_of_an_engine_elsewhere_is_not_looked_at_here() -> None:
+    (told,) = data_findings(GOOD, "tcp://198.18.0.1:2376")
+
+    assert told.level == Level.WARNING
+    assert "may be on another machine" in told.found
+
+
+INFO = {
+    "ServerVersion": "20.10.24",
+    "Driver": "overlay2",
+    "CgroupVersion": "2",
+    "CgroupDriver": "systemd",
+    "DockerRootDir": "/",
+    "Runtimes": {"runc": {}},
+    "SecurityOptions": None,
+    "MemoryLimit": True,
+    "SwapLimit": False,
+    "CpuCfsQuota": True,
+    "PidsLimit": False,
+}
+
+
+async def checked(engine: FakeEngine) -> dict[str, Finding]:
+    settings = Settings(docker_host=engine.docker_host, engine_timeout_seconds=5.0)
+    return {finding.name: finding for finding in await check_engine(settings)}
+
+
+async def test_limits_and_filters_that_the_engine_lacks_are_named() -> None:
+    async with fake_engine() as engine:
+        engine.always("info", answers(200, INFO))
+        found = await checked(engine)
+
+    assert "cannot limit swap, processes" in found["resource limits"].found
+    assert found["seccomp"].level == Level.FAILURE
+
+
+async def test_a_network_that_cannot_be_inspected_is_not_judged() -> None:
+    async with fake_engine() as engine:
+        engine.always("info", answers(200, INFO))
+        engine.always("network", answers(500, {"message": "no store"}))
+        found = await checked(engine)
+
+    assert found["task network"].level == Level.WARNING
+    assert found["task network"].found == "cannot be checked: no store"
+
+
+async def test_an_engines_own_bridge_is_closed_in_its_configuration() -> None:
+    async with fake_engine() as engine:
+        engine.always("info", answers(200, INFO))
+        engine.always("network", answers(200, {"Options": None}))
+        found = await checked(engine)
+
+    assert found["task network"].level == Level.FAILURE
+    assert found["task network"].fix == '"icc": false in daemon.json'
+
+
+async def test_what_leaves_its_facts_out_is_no_engine_that_can_be_judged() -> None:
+    async with fake_engine() as engine:
+        engine.always("info", answers(200, {"ServerVersion": "1"}))
+        found = await checked(engine)
+
+    assert found["engine"].level == Level.FAILURE
+    assert "has no str 'Driver'" in found["engine"].found
+    assert found["seccomp"].level == Level.WARNING

@@ -114,6 +114,15 @@ def test_a_file_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
     assert found["TLS files"].found == f"there is no file {tmp_path}/{name}"
 
 
+def test_a_file_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path / KEY)  # root may all
+
+    assert checked(tmp_path)["TLS files"].found == f"{tmp_path}/{KEY} cannot be read"
+
+
 def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
     issue(tmp_path)
     (tmp_path / CERTIFICATE).write_text("nothing")
