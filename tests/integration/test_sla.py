@@ -77,6 +77,28 @@ def test_what_was_counted_before_the_first_scrape_is_of_no_window(prometheus: st
     }
 
 
+def test_what_was_counted_behind_scrapes_that_failed_is_of_no_window(tmp_path: Path) -> None:
+    """The window begins while a service that has run for long cannot be reached."""
+    minutes, unreached = 120, 30
+    begin = int(day.BEGIN.timestamp())
+    up = "".join(
+        f"up{{{day.ECS}}} {int(minute >= unreached)} {begin + 60 * minute}\n"
+        for minute in range(minutes + 1)
+    )
+    labels = f'{day.ECS},method="POST",route="/v1.1/tasks",code="201"'
+    requests = "".join(
+        f"ecs_http_requests_total{{{labels}}} {10**6 + minute} {begin + 60 * minute}\n"
+        for minute in range(unreached, minutes + 1)
+    )
+    history = f"# TYPE up gauge\n{up}# TYPE ecs_http_requests counter\n{requests}"
+
+    with running_prometheus(tmp_path, history) as url:
+        until = ("--until", "2024-05-01 02:00 UTC")
+        found = json.loads(run(url, "--since", day.SINCE, *until, "--json").stdout)
+
+    assert found["availability"]["requests"]["total"] == pytest.approx(minutes - unreached, abs=1)
+
+
 def test_tasks_are_counted_by_outcome_and_the_engines_faults_against_ecs(
     document: dict[str, Any],
 ) -> None:

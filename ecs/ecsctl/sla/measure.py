@@ -114,13 +114,13 @@ async def history(prometheus: Prometheus, job: str, window: Window) -> History:
 def _growths(selector: str, up: str, step: int) -> tuple[str, str]:
     """The growth of counters in a step, and the first values of series that begin in it.
 
-    See ``_Asked.counted``; a series begins if it was not there before although its target was.
+    See ``_Asked.counted``; a series begins if it was not there before although its target was up.
     """
     before = f"last_over_time({selector}[1d] offset {step}s)"
     return (
         f"increase({selector}[{step}s])",
         f"(min_over_time({selector}[{step}s]) unless {before}) "
-        f"and on (job, instance) ({up} offset {step}s)",
+        f"and on (job, instance) ({up} offset {step}s == 1)",
     )
 
 
@@ -135,15 +135,16 @@ class _Asked:
 
         ``increase`` sees only what comes after a series' first sample, and the first 503 of all is
         its series' first sample. So the first value of a series that begins later than its target's
-        scrapes is added.
+        good scrapes (by one step of the look at least) is added.
         """
         seconds = self._window.seconds
         up = f'up{{job="{self._job}"}}'
         born = (
             f"min_over_time({selector}[{seconds}s]) and "
-            f"(min_over_time(timestamp({selector})[{seconds}s:{_BIRTH_STEP}]) > "
+            # Of an expression, as this product is one, timestamp() tells when it was evaluated.
+            f"(min_over_time(timestamp({selector} * 1)[{seconds}s:{_BIRTH_STEP}]) > "
             "on (job, instance) group_left "
-            f"min_over_time(timestamp({up})[{seconds}s:{_BIRTH_STEP}]))"
+            f"min_over_time(timestamp({up} == 1)[{seconds}s:{_BIRTH_STEP}]))"
         )
         grown: dict[str, float] = {}
         for counts in (f"increase({selector}[{seconds}s])", born):
