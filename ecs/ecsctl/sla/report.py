@@ -8,6 +8,7 @@ from ecs.ecsctl.sla.figures import FAULTS, Figures, Overhead, Share
 from ecs.ecsctl.sla.measure import Window
 from ecs.ecsctl.sla.objective import Objective
 
+_HOUR_SECONDS = 3600
 _DAY_SECONDS = 86_400
 _NAMES = {
     "requests": ("requests", "not answered 5xx"),
@@ -65,10 +66,9 @@ def _overhead(overhead: Overhead) -> dict[str, Any]:
 
 def lines(figures: Figures, objective: Objective, window: Window) -> Iterator[str]:
     """Yield the lines of the report for people."""
-    days = window.seconds / _DAY_SECONDS
     yield (
         f"From {window.since:%Y-%m-%d %H:%M %Z} ({window.since:%z}) "
-        f"to {window.until:%Y-%m-%d %H:%M %Z} ({window.until:%z}), {days:.1f} days"
+        f"to {window.until:%Y-%m-%d %H:%M %Z} ({window.until:%z}), {_length(window.seconds)}"
     )
     yield f"\nAvailability; objective {objective.availability_percent:g} %"
     for name, share in figures.availability.items():
@@ -82,6 +82,12 @@ def lines(figures: Figures, objective: Objective, window: Window) -> Iterator[st
         remark = "  (counts against ECS)" if outcome in FAULTS else ""
         yield f"  {outcome:22} {round(count):>9,}{remark}"
     yield f"\nObjective {_VERDICTS[figures.met(objective)]}"
+
+
+def _length(seconds: int) -> str:
+    if seconds < _DAY_SECONDS:
+        return f"{seconds / _HOUR_SECONDS:.1f} hours"
+    return f"{seconds / _DAY_SECONDS:.1f} days"
 
 
 def _share_line(share: Share | None, meaning: str, objective: Objective) -> str:

@@ -1,5 +1,5 @@
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,12 @@ def test_the_window_is_told_with_its_time_zone() -> None:
     assert text(NOTHING_BUT_UP).startswith(
         "From 2026-11-01 00:00 UTC (+0000) to 2026-11-02 12:00 UTC (+0000), 1.5 days\n"
     )
+
+
+def test_a_short_window_is_told_in_hours() -> None:
+    window = Window(WINDOW.since, WINDOW.since + timedelta(minutes=90))
+
+    assert next(lines(NOTHING_BUT_UP, Objective(), window)).endswith(", 1.5 hours")
 
 
 @pytest.mark.parametrize(
