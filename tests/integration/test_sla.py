@@ -246,7 +246,7 @@ def test_a_picture_that_cannot_be_drawn_is_told_in_one_line(
 
     assert (result.exit_code, result.stdout) == (1, "")
     told = {
-        "no matplotlib": "--plot needs matplotlib: pip install 'ecs[plot]'",
+        "no matplotlib": "--plot needs matplotlib: pip install matplotlib",
         "no directory": f"the picture '{picture}' cannot be written: No such file or directory",
     }
     assert result.stderr == f"Error: {told[reason]}\n"

@@ -32,7 +32,7 @@ def plot(path: Path, history: History, objective: Objective, zone: tzinfo | None
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
-        raise PlotError("--plot needs matplotlib: pip install 'ecs[plot]'") from error
+        raise PlotError("--plot needs matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
