@@ -317,7 +317,9 @@ class FakeEngine:
 
     async def _info(self, _: Request, connection: Connection) -> None:
         size = {"NCPU": 2, "MemTotal": 8 * 2**30}
-        await connection.answer(200, {"ServerVersion": "fake", "Runtimes": {"runc": {}}, **size})
+        await connection.answer(
+            200, {"ServerVersion": "fake", "Runtimes": {"runc": {}}, "Architecture": "fake", **size}
+        )
 
     async def _network(self, _: Request, connection: Connection) -> None:
         options = {"com.docker.network.bridge.enable_icc": "false"}
