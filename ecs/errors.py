@@ -29,7 +29,6 @@
     │           ├── InvalidFrameHeaderError
     │           ├── TruncatedFrameError
     │           └── DaemonStreamError    a frame of type 3: an error of the daemon
-    ├── CommandNotStartedError           the kernel did not execute a task's command
     ├── OutputSpoolError                 a task's output could not be kept on this node's disk
     └── StateStoreError                  the node's own database could not be read or written
 
@@ -196,12 +195,6 @@ class TruncatedFrameError(MultiplexedStreamError):
 
 class DaemonStreamError(MultiplexedStreamError):
     """The daemon reported an error inside the stream."""
-
-
-class CommandNotStartedError(EcsError):
-    """The kernel did not execute a task's command; the text names the cause."""
-
-    code = "command_not_started"
 
 
 class OutputSpoolError(EcsError):

@@ -21,7 +21,6 @@ from ecs.docker_remote_api.containers import (
     OutputChunks,
 )
 from ecs.errors import (
-    CommandNotStartedError,
     EcsError,
     EngineConflictError,
     EngineFailedError,
@@ -42,8 +41,8 @@ _KILL_PATIENCE_SECONDS = 30.0
 """How long a killed container may take to end: the engine tears its network down meanwhile."""
 
 
-class InitNotStartedError(EcsError):
-    """The container did not start: maybe for want of the init, so it may start without it."""
+class InitNotStartedError(Exception):
+    """The container did not start; it may without the init. For the runner alone."""
 
 
 class InitRun:
@@ -143,7 +142,7 @@ def _ending(trailer: Trailer, frame: InitFrame) -> Ending | None:
     """Return what the trailer says, or ``None`` if it leaves a question to the engine."""
     if trailer.error:
         missing = trailer.error == errno.ENOENT
-        error = CommandNotStartedError(f'exec "{frame.argv[0]}": {os.strerror(trailer.error)}')
+        error = EcsError(f'exec "{frame.argv[0]}": {os.strerror(trailer.error)}')
         if missing:
             return Ending(Outcome.NOT_FOUND, _NOT_FOUND, error)
         return Ending(Outcome.NOT_EXECUTABLE, _NOT_EXECUTABLE, error)
