@@ -84,17 +84,19 @@ static void kill_all(void)
         kill(-1, SIGKILL);
 }
 
-/* Take every signal that can wait through a file, like the engine's own init. */
+/* Take signals through a file, all but those about this process itself, to pass them on. */
 static int open_signals(void)
 {
-    static const int synchronous[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    static const int own[] = {
+        SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP,
+    };
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set;
     int signals;
 
     sigfillset(&set);
-    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
-        sigdelset(&set, synchronous[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&set, own[i]);
     sigprocmask(SIG_SETMASK, &set, &original_mask);
     /* A reader that is gone must not end this process before its last word. */
     sigaction(SIGPIPE, &ignore, &original_sigpipe);
