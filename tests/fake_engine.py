@@ -2,6 +2,7 @@
 
 It speaks HTTP/1.1 on a unix socket, by hand, so that it can also speak it badly. Its containers
 are entries of a dict: ``sleep`` runs until it is killed, any other command echoes its arguments.
+Those that are to start ECS's own init say what that says.
 """
 
 import asyncio
@@ -48,6 +49,17 @@ VERSIONED = re.compile(r"(?:/v([0-9.]+))?(/.*)")
 def frame(stream: int, payload: bytes) -> bytes:
     """One frame of an attach."""
     return struct.pack(">BxxxI", stream, len(payload)) + payload
+
+
+FRAME_HEADER = struct.Struct(">8s16sQIIIII")
+
+
+async def read_frame(stdin: asyncio.StreamReader) -> tuple[bytes, list[str]]:
+    """The token and the command that the init is given."""
+    header = FRAME_HEADER.unpack(await stdin.readexactly(FRAME_HEADER.size))
+    _, token, _, _, _, arguments, _, size = header
+    strings = (await stdin.readexactly(size)).decode().split("\0")
+    return token, strings[:arguments]
 
 
 def image_id(name: str) -> str:
@@ -192,8 +204,24 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     output: bytes = b""
+    stdin: asyncio.StreamReader = dataclasses.field(default_factory=asyncio.StreamReader)
     started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     ended: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    token: bytes = b""
+    """Of the frame that the init was given."""
+
+    @property
+    def has_init(self) -> bool:
+        """Whether it starts ECS's own program."""
+        return bool(self.body["HostConfig"].get("Mounts"))
+
+    def trailers(self, *, flags: int = 2, wait_status: int = 0, oom_kills: int = 0) -> bytes:
+        """What the init says at the end, on both streams; nothing where there is none."""
+        if not self.has_init:
+            return b""
+        said = self.token + struct.pack(">IIII", flags, wait_status, 0, oom_kills)
+        return frame(STDOUT, said) + frame(STDERR, said)
 
     def end(self, exit_code: int) -> None:
         """Let its process end."""
@@ -375,7 +403,8 @@ class FakeEngine:
             return
         if request.query.get("stdin"):
             await connection.head(101, Connection="Upgrade", Upgrade="tcp")
-            await connection.left()
+            while data := await connection.reader.read(65536):
+                container.stdin.feed_data(data)
             return
         await connection.head(200, Content_Type=RAW_STREAM)
         await container.started.wait()
@@ -393,10 +422,14 @@ class FakeEngine:
     async def _start(self, request: Request, connection: Connection) -> None:
         container = await self._found(request, connection)
         if container is not None:
-            program, *arguments = container.body["Cmd"]
             container.status = "running"
+            if container.has_init:
+                container.token, (program, *arguments) = await read_frame(container.stdin)
+            else:
+                program, *arguments = container.body["Cmd"]
             if program != "sleep":
                 container.output = frame(STDOUT, " ".join(arguments).encode() + b"\n")
+                container.output += container.trailers()
                 container.end(0)
             container.started.set()
             await connection.answer(204)

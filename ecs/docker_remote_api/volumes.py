@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.fields import text
@@ -30,14 +32,22 @@ class AsyncVolumeCreator(_VolumeVerb):
         )
 
 
+@dataclass(frozen=True)
+class ListedVolume:
+    """One volume of a list; ``created`` is in seconds since 1970."""
+
+    name: str
+    created: float
+
+
 class AsyncVolumeLister(_VolumeVerb):
     """``GET /volumes``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeList
     """
 
-    async def with_label(self, label: str) -> list[str]:
-        """Return the names of all volumes that carry ``label``.
+    async def with_label(self, label: str) -> list[ListedVolume]:
+        """Return all volumes that carry ``label``.
 
         Raises:
             EngineError: no answer, or none of the API.
@@ -48,7 +58,14 @@ class AsyncVolumeLister(_VolumeVerb):
         volumes = answer.get("Volumes") if isinstance(answer, dict) else answer
         if volumes is not None and not isinstance(volumes, list):
             raise EngineProtocolError("the engine's list of volumes is not a list")
-        return [text(volume, "Name") for volume in volumes or ()]
+        return [ListedVolume(text(item, "Name"), _created(item)) for item in volumes or ()]
+
+
+def _created(volume: object) -> float:
+    try:
+        return datetime.fromisoformat(text(volume, "CreatedAt")).timestamp()
+    except ValueError as error:
+        raise EngineProtocolError("the engine's list of volumes has no such time") from error
 
 
 class AsyncVolumeDeleter(_VolumeVerb):

@@ -12,6 +12,7 @@ LABEL_INIT = "ecs.init"
 LABEL_PURPOSE = "ecs.purpose"
 _PURPOSE = "the program that starts the tasks of ECS; made again when it is missing"
 PROGRAM_NAME = "init"
+VOLUME_NAME_PREFIX = "ecs-init-"
 _DIGEST_CHARACTERS = 12
 
 
@@ -29,7 +30,7 @@ class InitMount:
     @property
     def volume(self) -> str:
         """The volume's name."""
-        return f"ecs-init-{self.digest}"
+        return f"{VOLUME_NAME_PREFIX}{self.digest}"
 
     @property
     def path(self) -> str:

@@ -32,16 +32,18 @@ from ecs.errors import (
     EngineNotFoundError,
 )
 from ecs.tasks.container_spec import LABEL_DEADLINE
-from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, InitMount
+from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, VOLUME_NAME_PREFIX, InitMount
 from ecs.tasks.reaper import Reaper
 
 _log = structlog.get_logger()
 
-FILLER_NAME_PREFIX = "ecs-init-"
+FILLER_NAME_PREFIX = VOLUME_NAME_PREFIX
 _IMAGE_REPOSITORY = "ecs/init"
 _MODE = 0o555
 _FILLER_SECONDS = 120
 """How long a container that fills the volume may be there; then the sweep deletes it."""
+_KEPT_SECONDS = 86_400
+"""How old another version's volume is before it is deleted: it may be that of a service beside."""
 _PAUSE_SECONDS = 5.0
 """Between two checks: whoever brings images that cannot be mounted into causes no more of them."""
 
@@ -70,7 +72,7 @@ class InitVolume:
     async def prepare(self, machine: str) -> None:
         """Fill the volume with the program for ``machine``, if there is one; log why not.
 
-        Volumes and images of other versions, which nothing uses, are deleted.
+        Old volumes of other versions that nothing uses are deleted, and their images.
         """
         program = self._program_for(machine)
         if program is None:
@@ -144,15 +146,17 @@ class InitVolume:
             [f"LABEL {labels}", f'ENTRYPOINT ["/{PROGRAM_NAME}"]'],
         )
 
-    async def _delete_others(self, mount: InitMount) -> None:
+    async def _delete_others(self, own: InitMount) -> None:
         for volume in await self._volume_lister.with_label(LABEL_INIT):
-            if volume != mount.volume:
-                with suppress(EngineConflictError, EngineNotFoundError):
-                    await self._volume_deleter.delete(volume)
-        own = await self._image_lister.image_ids(f"{LABEL_INIT}={mount.digest}")
-        for image in await self._image_lister.image_ids(LABEL_INIT) - own:
+            is_old = volume.created + _KEPT_SECONDS < time.time()
+            if volume.name == own.volume or not is_old:
+                continue
+            digest = volume.name.removeprefix(VOLUME_NAME_PREFIX)
+            # In use: a conflict. Whose it is fills it again when it finds it missing.
             with suppress(EngineConflictError, EngineNotFoundError):
-                await self._image_deleter.delete(image)
+                await self._volume_deleter.delete(volume.name)
+                await self._image_deleter.delete(f"{_IMAGE_REPOSITORY}:{digest}")
+                _log.info("volume of another version deleted", volume=volume.name)
 
 
 def _filler_body(image: str, mount: InitMount) -> dict[str, object]:
