@@ -42,6 +42,10 @@ ROUTES = {
     "kill": r"POST /containers/(.+)/kill",
     "inspect": r"GET /containers/(.+)/json",
     "delete": r"DELETE /containers/(.+)",
+    "put_archive": r"PUT /containers/(.+)/archive",
+    "get_archive": r"GET /containers/(.+)/archive",
+    "create_volume": r"POST /volumes/create",
+    "list_volumes": r"GET /volumes",
 }
 VERSIONED = re.compile(r"(?:/v([0-9.]+))?(/.*)")
 
@@ -204,6 +208,7 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     output: bytes = b""
+    archive: bytes = b""
     stdin: asyncio.StreamReader = dataclasses.field(default_factory=asyncio.StreamReader)
     started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     ended: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -324,7 +329,8 @@ class FakeEngine:
         )
         verb, target = next((verb, "".join(found.groups())) for verb, found in matches if found)
         query = dict(parse_qsl(parts.query))
-        document = json.loads(body) if body else None
+        is_json = headers.get("content-type") == "application/json"
+        document = json.loads(body) if is_json else body
         request = Request(verb, version, target, query, headers, document)
         self.requests.append(request)
         return request
@@ -353,7 +359,10 @@ class FakeEngine:
         options = {"com.docker.network.bridge.enable_icc": "false"}
         await connection.answer(200, {"Options": options})
 
-    async def _list_images(self, _: Request, connection: Connection) -> None:
+    async def _list_images(self, request: Request, connection: Connection) -> None:
+        if "filters" in request.query:
+            await connection.answer(200, [])  # none has a label
+            return
         await connection.answer(200, [{"Id": found} for found in set(self.images.values())])
 
     async def _inspect_image(self, request: Request, connection: Connection) -> None:
@@ -364,6 +373,9 @@ class FakeEngine:
             await connection.answer(404, {"message": f"No such image: {request.target}"})
 
     async def _pull(self, request: Request, connection: Connection) -> None:
+        if "fromSrc" in request.query:
+            await connection.answer(200, {"status": image_id("imported")})
+            return
         reference = request.reference
         if reference not in self.registry:
             message = f"manifest for {reference} not found: manifest unknown"
@@ -461,6 +473,28 @@ class FakeEngine:
             del self.containers[container.name]
             container.end(137)
             await connection.answer(204)
+
+    async def _put_archive(self, request: Request, connection: Connection) -> None:
+        container = await self._found(request, connection)
+        if container is not None:
+            container.archive = request.body
+            await connection.answer(200)
+
+    async def _get_archive(self, request: Request, connection: Connection) -> None:
+        container = await self._found(request, connection)
+        if container is not None and container.archive:
+            size = str(len(container.archive))
+            await connection.head(200, Content_Type="application/x-tar", Content_Length=size)
+            await connection.send(container.archive)
+            connection.is_reusable = True
+        elif container is not None:
+            await connection.answer(404, {"message": f"no such file: {request.query['path']}"})
+
+    async def _create_volume(self, request: Request, connection: Connection) -> None:
+        await connection.answer(201, {"Name": request.body["Name"]})
+
+    async def _list_volumes(self, _: Request, connection: Connection) -> None:
+        await connection.answer(200, {"Volumes": None})
 
     async def _found(self, request: Request, connection: Connection) -> Container | None:
         for container in self.containers.values():

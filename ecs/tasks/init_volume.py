@@ -127,13 +127,7 @@ class InitVolume:
             archive = await self._archive_getter.get(filler, mount.program)
         except EngineNotFoundError:
             return False
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            entry = tar.next()
-            content = tar.extractfile(entry) if entry and entry.isreg() else None
-            if entry is None or content is None:
-                return False
-            # The engine puts the bits of the file's type beside its mode.
-            return stat.S_IMODE(entry.mode) == _MODE and content.read() == self._program
+        return _program_in(archive) == self._program
 
     async def _image(self, mount: InitMount) -> str:
         for image in await self._image_lister.image_ids(f"{LABEL_INIT}={mount.digest}"):
@@ -175,3 +169,17 @@ def _archive(program: bytes) -> bytes:
         entry.size, entry.mode = len(program), _MODE
         tar.addfile(entry, io.BytesIO(program))
     return buffer.getvalue()
+
+
+def _program_in(archive: bytes) -> bytes | None:
+    """Return the one file of a tar, if it may be executed by everybody."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            entry = tar.next()
+            content = tar.extractfile(entry) if entry and entry.isreg() else None
+            # The engine puts the bits of the file's type beside its mode.
+            if entry is None or content is None or stat.S_IMODE(entry.mode) != _MODE:
+                return None
+            return content.read()
+    except tarfile.TarError:
+        return None
