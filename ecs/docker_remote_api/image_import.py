@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
+from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.errors import EngineFailedError
 
 _IMAGE_ID = re.compile(rb'"status":\s*"(sha256:[0-9a-f]{64})"')
@@ -19,7 +20,7 @@ class AsyncImageImporter:
         self._api = api
 
     async def import_layer(
-        self, repository: str, tag: str, archive: bytes, changes: Sequence[str]
+        self, reference: ImageReference, archive: bytes, changes: Sequence[str]
     ) -> str:
         """Make an image from a tar of its root file system; return its id.
 
@@ -29,7 +30,7 @@ class AsyncImageImporter:
             EngineFailedError: the engine did not make it; the text is its own.
             EngineError: no answer, or none of the API.
         """
-        params = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
+        params = [("fromSrc", "-"), ("repo", reference.name), ("tag", reference.tag or "")]
         params += [("changes", change) for change in changes]
         async with self._api.stream(
             "POST", "/images/create", params=params, body=archive
@@ -50,7 +51,7 @@ class AsyncImageDeleter:
     def __init__(self, api: DockerRemoteApi) -> None:
         self._api = api
 
-    async def delete(self, image: str) -> None:
+    async def delete(self, reference: ImageReference) -> None:
         """Delete an image that no container uses.
 
         Raises:
@@ -58,4 +59,4 @@ class AsyncImageDeleter:
             EngineConflictError: a container uses it.
             EngineError: no answer, or none of the API.
         """
-        await self._api.request("DELETE", f"/images/{image}")
+        await self._api.request("DELETE", f"/images/{reference}")

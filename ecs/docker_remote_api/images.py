@@ -91,14 +91,13 @@ class AsyncImageLister:
     def __init__(self, api: DockerRemoteApi) -> None:
         self._api = api
 
-    async def image_ids(self, label: str = "") -> frozenset[str]:
-        """Return the ids of all local images, or of those that carry ``label``.
+    async def image_ids(self) -> frozenset[str]:
+        """Return the ids of all local images.
 
         Raises:
             EngineError: no answer, or none of the API.
         """
-        params = {"filters": json.dumps({"label": [label]})} if label else None
-        answer = await self._api.request("GET", "/images/json", params=params)
+        answer = await self._api.request("GET", "/images/json")
         if not isinstance(answer, list):
             raise EngineProtocolError("the engine's list of images is not a list")
         return frozenset(text(image, "Id") for image in answer)

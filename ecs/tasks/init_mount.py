@@ -8,6 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from ecs.docker_remote_api.image_reference import ImageReference
+
 LABEL_INIT = "ecs.init"
 LABEL_PURPOSE = "ecs.purpose"
 _PURPOSE = "the program that starts the tasks of ECS; made again when it is missing"
@@ -31,6 +33,11 @@ class InitMount:
     def volume(self) -> str:
         """The volume's name."""
         return f"{VOLUME_NAME_PREFIX}{self.digest}"
+
+    @property
+    def image(self) -> ImageReference:
+        """An image that holds the program alone, under a name that no registry can ever have."""
+        return ImageReference.parse(f"ecs.invalid/init:{self.digest}")
 
     @property
     def path(self) -> str:

@@ -19,7 +19,7 @@ from ecs.docker_remote_api.archives import AsyncArchiveGetter, AsyncArchivePutte
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerCreator
 from ecs.docker_remote_api.image_import import AsyncImageDeleter, AsyncImageImporter
-from ecs.docker_remote_api.images import AsyncImageLister
+from ecs.docker_remote_api.images import AsyncImageInspector
 from ecs.docker_remote_api.volumes import (
     AsyncVolumeCreator,
     AsyncVolumeDeleter,
@@ -30,6 +30,7 @@ from ecs.errors import (
     EngineError,
     EngineFailedError,
     EngineNotFoundError,
+    ImageNotFoundError,
 )
 from ecs.tasks.container_spec import LABEL_DEADLINE
 from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, VOLUME_NAME_PREFIX, InitMount
@@ -38,7 +39,6 @@ from ecs.tasks.reaper import Reaper
 _log = structlog.get_logger()
 
 FILLER_NAME_PREFIX = VOLUME_NAME_PREFIX
-_IMAGE_REPOSITORY = "ecs/init"
 _MODE = 0o555
 _FILLER_SECONDS = 120
 """How long a container that fills the volume may be there; then the sweep deletes it."""
@@ -62,7 +62,7 @@ class InitVolume:
         self._volume_creator = AsyncVolumeCreator(api)
         self._volume_lister = AsyncVolumeLister(api)
         self._volume_deleter = AsyncVolumeDeleter(api)
-        self._image_lister = AsyncImageLister(api)
+        self._image_inspector = AsyncImageInspector(api)
         self._image_importer = AsyncImageImporter(api)
         self._image_deleter = AsyncImageDeleter(api)
         self._container_creator = AsyncContainerCreator(api)
@@ -130,26 +130,26 @@ class InitVolume:
         return _program_in(archive) == self._program
 
     async def _image(self, mount: InitMount) -> str:
-        for image in await self._image_lister.image_ids(f"{LABEL_INIT}={mount.digest}"):
-            return image
-        labels = " ".join(f'{name}="{value}"' for name, value in mount.labels.items())
-        return await self._image_importer.import_layer(
-            _IMAGE_REPOSITORY,
-            mount.digest,
-            _archive(self._program),
-            [f"LABEL {labels}", f'ENTRYPOINT ["/{PROGRAM_NAME}"]'],
-        )
+        try:
+            return (await self._image_inspector.image(mount.image)).image_id
+        except ImageNotFoundError:
+            labels = " ".join(f'{name}="{value}"' for name, value in mount.labels.items())
+            return await self._image_importer.import_layer(
+                mount.image,
+                _archive(self._program),
+                [f"LABEL {labels}", f'ENTRYPOINT ["/{PROGRAM_NAME}"]'],
+            )
 
     async def _delete_others(self, own: InitMount) -> None:
         for volume in await self._volume_lister.with_label(LABEL_INIT):
             is_old = volume.created + _KEPT_SECONDS < time.time()
             if volume.name == own.volume or not is_old:
                 continue
-            digest = volume.name.removeprefix(VOLUME_NAME_PREFIX)
+            other = InitMount(volume.name.removeprefix(VOLUME_NAME_PREFIX))
             # In use: a conflict. Whose it is fills it again when it finds it missing.
             with suppress(EngineConflictError, EngineNotFoundError):
                 await self._volume_deleter.delete(volume.name)
-                await self._image_deleter.delete(f"{_IMAGE_REPOSITORY}:{digest}")
+                await self._image_deleter.delete(other.image)
                 _log.info("volume of another version deleted", volume=volume.name)
 
 

@@ -155,6 +155,13 @@ async def test_a_command_that_cannot_be_run_is_told_with_its_errno(
     assert (ended.trailer.error, ended.exit_code) == (error, exit_code)
 
 
+async def test_more_arguments_than_the_kernel_takes_are_told(program: Path) -> None:
+    ended = await run(program, "true", *["x" * 100_000] * 30)
+
+    assert ended.trailer
+    assert (ended.trailer.error, ended.exit_code) == (7, 126)  # E2BIG
+
+
 async def test_a_file_without_a_format_is_not_given_to_a_shell(
     program: Path, tmp_path: Path
 ) -> None:

@@ -64,7 +64,7 @@ async def init(
     ):
         engine.client.api.remove_container(container["Id"], force=True)
     remove_volume(engine, mount.volume)
-    engine.remove_images(f"ecs/init:{mount.digest}")
+    engine.remove_images(str(mount.image))
 
 
 def remove_volume(engine: EngineProbe, name: str) -> None:
@@ -108,7 +108,7 @@ async def test_the_volume_is_made_and_filled_and_says_what_it_is(
     labels = engine.client.api.inspect_volume(mount.volume)["Labels"]
     assert labels[init_mount.LABEL_INIT] == mount.digest
     assert "ECS" in labels["ecs.purpose"]
-    image = engine.client.images.get(f"ecs/init:{mount.digest}")
+    image = engine.client.images.get(str(mount.image))
     assert image.labels == labels
     assert await starts_with_the_init(ecs)
 
@@ -180,9 +180,9 @@ async def test_old_versions_that_nothing_uses_are_deleted(
     await init.prepare(MACHINE)
 
     names = {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
-    image_is_left = engine.has_image(f"ecs/init:{older.digest}")
+    image_is_left = engine.has_image(str(older.image))
     remove_volume(engine, older.volume)
-    engine.remove_images(f"ecs/init:{older.digest}")
+    engine.remove_images(str(older.image))
 
     assert mount.volume in names
     assert (older.volume in names, image_is_left) == (is_left, is_left)
@@ -212,7 +212,7 @@ async def test_another_version_in_use_stays(
     container.remove()
     await eventually(lambda: volume_is_unused(engine, newer), 30)
     remove_volume(engine, newer.volume)
-    engine.remove_images(f"ecs/init:{newer.digest}")
+    engine.remove_images(str(newer.image))
 
     assert {mount.volume, newer.volume} <= names
 

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ecs.tasks import init_volume
+from ecs.tasks.init_mount import InitMount
 from ecs.tasks.states import Outcome
 from tests.fake_engine import (
     FakeEngine,
@@ -68,7 +69,7 @@ async def test_the_volume_is_filled_once(ecs: Ecs, fake: FakeEngine) -> None:
     ("verb", "script"),
     [
         ("create_volume", answers(500, {"message": "no"})),
-        ("list_images", answers(200, {"no": "list"})),
+        ("inspect_image", answers(500, {"message": "no"})),
         ("pull", answers(200, {"error": "no space left"})),
         ("pull", closes),
         ("create", answers(404, {"message": "no such image"})),
@@ -117,7 +118,7 @@ async def test_a_volume_that_cannot_be_filled_again_is_tried_again_later(
 
 
 async def test_an_image_that_is_there_is_not_made_again(ecs: Ecs, fake: FakeEngine) -> None:
-    fake.always("list_images", answers(200, [{"Id": image_id("there")}]))
+    fake.images[str(InitMount.of(PROGRAM).image)] = image_id("there")
 
     await ecs.init.prepare("x86_64")
 

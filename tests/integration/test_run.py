@@ -2,6 +2,9 @@
 
 import asyncio
 import base64
+import hashlib
+import random
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -88,6 +91,15 @@ async def test_a_task_that_never_reads_its_stdin_is_answered(caller: Caller) -> 
     answer = await caller.run("true", stdin=base64.b64encode(bytes(500_000)).decode())
 
     assert outcome(answer) == ("COMPLETE", "exited", 0)
+
+
+async def test_forty_megabytes_of_stdin_arrive(ecservice: StartService) -> None:
+    service = await ecservice(ECS_MAX_REQUEST_BYTES=str(64 * 2**20))
+    data = random.Random(1).randbytes(40_000_000)
+    async with calling(service.url) as caller:
+        answer = await caller.run("sha256sum", stdin=base64.b64encode(data).decode())
+
+    assert answer.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
 
 
 @BOTH_WAYS
@@ -324,6 +336,20 @@ async def test_a_background_child_that_holds_stdout_delays_nothing(caller: Calle
 
     assert outcome(answer) == ("COMPLETE", "exited", 0)
     assert answer.stdout == b"done\n"
+
+
+async def test_a_task_cannot_look_into_its_init(caller: Caller) -> None:
+    script = """
+        for file in environ mem maps stack auxv; do
+            head -c 1 /proc/1/$file > /tmp/out && echo "/proc/1/$file was read"
+        done
+        ls /proc/1/fd && echo "/proc/1/fd was read"
+        tr '\\0' ' ' < /proc/1/cmdline
+    """
+    answer = await caller.run("sh", "-c", script, user="0")
+
+    assert re.fullmatch(rb"/\.ecs-[0-9a-f]{12}/init ", answer.stdout), answer.stdout
+    assert answer.stderr.count(b"Permission denied") == 6
 
 
 @BOTH_WAYS
