@@ -29,6 +29,16 @@ def mapping(answer: object, name: str) -> dict[str, Any]:
     return _field(answer, name, dict)
 
 
+def texts(answer: object, name: str) -> list[str]:
+    """Return the field ``name``, a list of strings; the engine writes an empty one as ``null``."""
+    if isinstance(answer, dict) and answer.get(name) is None:
+        return []
+    values = _field(answer, name, list)
+    if not all(isinstance(value, str) for value in values):
+        raise EngineProtocolError(f"the engine's answer has no list of strings {name!r}")
+    return values
+
+
 def _field(answer: object, name: str, kind: type[T]) -> T:
     value = answer.get(name) if isinstance(answer, dict) else None
     # To Python a boolean is a whole number, to the engine it is not.
