@@ -20,6 +20,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress, Req
 from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineInfo
 from ecs.errors import EngineError
 from ecs.logs import configure_logging
+from ecs.native import init_program
 from ecs.request_handlers.application import make_application
 from ecs.request_handlers.base import Services
 from ecs.request_handlers.task_request import RequestRules
@@ -37,6 +38,7 @@ from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.images import Images
+from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, Resources, Task
 from ecs.tasks.observer import TaskObserver
 from ecs.tasks.output import OutputLimits
@@ -108,6 +110,7 @@ async def _serve(settings: Settings) -> None:
                 proof_seconds=settings.private_image_proof_seconds,
             )
         )
+        init = InitVolume(api, reaper, init_program)
         dispatcher = await stack.enter_async_context(
             _dispatcher(
                 settings,
@@ -116,6 +119,7 @@ async def _serve(settings: Settings) -> None:
                 images=images,
                 admission=admission,
                 reaper=reaper,
+                init=init,
                 observers=(telemetry.metrics, telemetry.tracing),
             )
         )
@@ -147,11 +151,13 @@ async def _serve(settings: Settings) -> None:
             version=ecs.__version__,
         )
         async with asyncio.TaskGroup() as background:
-            watch = background.create_task(_watch_engine(services, admission, sweep))
+            watch = background.create_task(_watch_engine(services, admission, init, sweep))
+            keep_init = background.create_task(init.keep())
             await stopped.wait()
             await dispatcher.drain()
             await _settle(services, reaper)
             watch.cancel()
+            keep_init.cancel()
         server.stop()
         await server.close_all_connections()
         _log.info("stopped")
@@ -204,6 +210,7 @@ def _dispatcher(
     images: Images,
     admission: Admission,
     reaper: Reaper,
+    init: InitVolume,
     observers: Sequence[TaskObserver] = (),
 ) -> TaskDispatcher:
     policy = ContainerPolicy(
@@ -223,6 +230,7 @@ def _dispatcher(
             admission=admission,
             reaper=reaper,
             policy=policy,
+            init=init,
             queue_timeout_seconds=settings.queue_timeout_seconds,
         )
 
@@ -269,7 +277,9 @@ def _server(settings: Settings, services: Services) -> tornado.httpserver.HTTPSe
     )
 
 
-async def _watch_engine(services: Services, admission: Admission, sweep: OrphanSweep) -> None:
+async def _watch_engine(
+    services: Services, admission: Admission, init: InitVolume, sweep: OrphanSweep
+) -> None:
     """Meet the engine, whenever it comes, and then sweep for ever."""
     reported = ""
     while not services.engine_met:
@@ -281,6 +291,8 @@ async def _watch_engine(services: Services, admission: Admission, sweep: OrphanS
                 _log.error("no engine", docker_host=services.settings.docker_host, error=reported)
             await asyncio.sleep(_ENGINE_RETRY_SECONDS)
         else:
+            if services.settings.init == "auto":
+                await init.prepare(info.machine)
             _take_engine(services, admission, info)
     await _warn_if_tasks_reach_each_other(services)
     await sweep.run()

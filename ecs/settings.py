@@ -168,6 +168,12 @@ class Settings(BaseModel):
         description="Where output beyond spool_memory_bytes goes, in files without a name. "
         "Empty: the system's temporary directory.",
     )
+    init: Literal["auto", "off"] = Field(
+        "auto",
+        description="Whether ECS's own program is PID 1 of a task's container, where there is one "
+        "for the engine's architecture: tasks are answered sooner, and signals and out-of-memory "
+        "kills are told exactly. It is kept in a volume of the engine.",
+    )
     max_starting_tasks: AutomaticCount = Field(
         0,
         description="Containers being created, started or deleted at a time. 0: 3 for each CPU "

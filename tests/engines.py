@@ -4,6 +4,7 @@ from docker import DockerClient
 from docker.errors import ImageNotFound, NotFound
 
 INSTANCE_LABEL = "ecs.instance"
+INIT_LABEL = "ecs.init"
 
 
 class EngineProbe:
@@ -28,9 +29,11 @@ class EngineProbe:
                 continue
 
     def dangling_volumes(self) -> set[str]:
-        """Names of the volumes that no container uses."""
+        """Names of the volumes that no container uses, but for the init's, which stays."""
         volumes = self.client.api.volumes(filters={"dangling": True})["Volumes"]
-        return {volume["Name"] for volume in volumes or ()}
+        return {
+            volume["Name"] for volume in volumes or () if INIT_LABEL not in (volume["Labels"] or {})
+        }
 
     def networks(self) -> set[str]:
         return {network["Name"] for network in self.client.api.networks()}

@@ -2,6 +2,7 @@
 
 It speaks HTTP/1.1 on a unix socket, by hand, so that it can also speak it badly. Its containers
 are entries of a dict: ``sleep`` runs until it is killed, any other command echoes its arguments.
+Those that are to start ECS's own init say what that says.
 """
 
 import asyncio
@@ -41,6 +42,10 @@ ROUTES = {
     "kill": r"POST /containers/(.+)/kill",
     "inspect": r"GET /containers/(.+)/json",
     "delete": r"DELETE /containers/(.+)",
+    "put_archive": r"PUT /containers/(.+)/archive",
+    "get_archive": r"GET /containers/(.+)/archive",
+    "create_volume": r"POST /volumes/create",
+    "list_volumes": r"GET /volumes",
 }
 VERSIONED = re.compile(r"(?:/v([0-9.]+))?(/.*)")
 
@@ -48,6 +53,17 @@ VERSIONED = re.compile(r"(?:/v([0-9.]+))?(/.*)")
 def frame(stream: int, payload: bytes) -> bytes:
     """One frame of an attach."""
     return struct.pack(">BxxxI", stream, len(payload)) + payload
+
+
+FRAME_HEADER = struct.Struct(">8s16sQIIIII")
+
+
+async def read_frame(stdin: asyncio.StreamReader) -> tuple[bytes, list[str]]:
+    """The token and the command that the init is given."""
+    header = FRAME_HEADER.unpack(await stdin.readexactly(FRAME_HEADER.size))
+    _, token, _, _, _, arguments, _, size = header
+    strings = (await stdin.readexactly(size)).decode().split("\0")
+    return token, strings[:arguments]
 
 
 def image_id(name: str) -> str:
@@ -192,8 +208,25 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     output: bytes = b""
+    archive: bytes = b""
+    stdin: asyncio.StreamReader = dataclasses.field(default_factory=asyncio.StreamReader)
     started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     ended: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    token: bytes = b""
+    """Of the frame that the init was given."""
+
+    @property
+    def has_init(self) -> bool:
+        """Whether it starts ECS's own program."""
+        return bool(self.body["HostConfig"].get("Mounts"))
+
+    def trailers(self, *, flags: int = 2, wait_status: int = 0, oom_kills: int = 0) -> bytes:
+        """What the init says at the end, on both streams; nothing where there is none."""
+        if not self.has_init:
+            return b""
+        said = self.token + struct.pack(">IIII", flags, wait_status, 0, oom_kills)
+        return frame(STDOUT, said) + frame(STDERR, said)
 
     def end(self, exit_code: int) -> None:
         """Let its process end."""
@@ -296,7 +329,8 @@ class FakeEngine:
         )
         verb, target = next((verb, "".join(found.groups())) for verb, found in matches if found)
         query = dict(parse_qsl(parts.query))
-        document = json.loads(body) if body else None
+        is_json = headers.get("content-type") == "application/json"
+        document = json.loads(body) if is_json else body
         request = Request(verb, version, target, query, headers, document)
         self.requests.append(request)
         return request
@@ -317,7 +351,9 @@ class FakeEngine:
 
     async def _info(self, _: Request, connection: Connection) -> None:
         size = {"NCPU": 2, "MemTotal": 8 * 2**30}
-        await connection.answer(200, {"ServerVersion": "fake", "Runtimes": {"runc": {}}, **size})
+        await connection.answer(
+            200, {"ServerVersion": "fake", "Runtimes": {"runc": {}}, "Architecture": "fake", **size}
+        )
 
     async def _network(self, _: Request, connection: Connection) -> None:
         options = {"com.docker.network.bridge.enable_icc": "false"}
@@ -334,6 +370,9 @@ class FakeEngine:
             await connection.answer(404, {"message": f"No such image: {request.target}"})
 
     async def _pull(self, request: Request, connection: Connection) -> None:
+        if "fromSrc" in request.query:
+            await connection.answer(200, {"status": image_id("imported")})
+            return
         reference = request.reference
         if reference not in self.registry:
             message = f"manifest for {reference} not found: manifest unknown"
@@ -373,7 +412,8 @@ class FakeEngine:
             return
         if request.query.get("stdin"):
             await connection.head(101, Connection="Upgrade", Upgrade="tcp")
-            await connection.left()
+            while data := await connection.reader.read(65536):
+                container.stdin.feed_data(data)
             return
         await connection.head(200, Content_Type=RAW_STREAM)
         await container.started.wait()
@@ -391,10 +431,14 @@ class FakeEngine:
     async def _start(self, request: Request, connection: Connection) -> None:
         container = await self._found(request, connection)
         if container is not None:
-            program, *arguments = container.body["Cmd"]
             container.status = "running"
+            if container.has_init:
+                container.token, (program, *arguments) = await read_frame(container.stdin)
+            else:
+                program, *arguments = container.body["Cmd"]
             if program != "sleep":
                 container.output = frame(STDOUT, " ".join(arguments).encode() + b"\n")
+                container.output += container.trailers()
                 container.end(0)
             container.started.set()
             await connection.answer(204)
@@ -426,6 +470,28 @@ class FakeEngine:
             del self.containers[container.name]
             container.end(137)
             await connection.answer(204)
+
+    async def _put_archive(self, request: Request, connection: Connection) -> None:
+        container = await self._found(request, connection)
+        if container is not None:
+            container.archive = request.body
+            await connection.answer(200)
+
+    async def _get_archive(self, request: Request, connection: Connection) -> None:
+        container = await self._found(request, connection)
+        if container is not None and container.archive:
+            size = str(len(container.archive))
+            await connection.head(200, Content_Type="application/x-tar", Content_Length=size)
+            await connection.send(container.archive)
+            connection.is_reusable = True
+        elif container is not None:
+            await connection.answer(404, {"message": f"no such file: {request.query['path']}"})
+
+    async def _create_volume(self, request: Request, connection: Connection) -> None:
+        await connection.answer(201, {"Name": request.body["Name"]})
+
+    async def _list_volumes(self, _: Request, connection: Connection) -> None:
+        await connection.answer(200, {"Volumes": None})
 
     async def _found(self, request: Request, connection: Connection) -> Container | None:
         for container in self.containers.values():

@@ -10,11 +10,14 @@ from ecs import main as composition
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.docker_remote_api.system import AsyncEngineInfoReader
+from ecs.native import init_program
 from ecs.settings import Settings
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.images import Images
+from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Resources, Task, TaskRequest, TaskResult
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sweep import OrphanSweep
@@ -35,6 +38,7 @@ class Ecs:
     admission: Admission
     reaper: Reaper
     images: Images
+    init: InitVolume
     dispatcher: TaskDispatcher
     sweep: OrphanSweep
 
@@ -88,7 +92,7 @@ async def result_of(task: Task, timeout: float = RESULT_TIMEOUT_SECONDS) -> Task
 async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> AsyncIterator[Ecs]:
     """Compose it as ``ecs.main`` does; leaving it cancels what still runs.
 
-    The same directory carries what survives a restart.
+    The same directory carries what survives a restart. Tasks have no init unless a setting says so.
     """
     spool_directory = directory / "spool"
     spool_directory.mkdir(exist_ok=True)
@@ -100,6 +104,7 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             "spool_directory": spool_directory,
             "max_starting_tasks": 4,
             "max_running_tasks": 16,
+            "init": "off",
             **settings,
         }
     )
@@ -125,9 +130,19 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
                 proof_seconds=chosen.private_image_proof_seconds,
             )
         )
+        init = InitVolume(api, reaper, init_program)
+        if chosen.init == "auto":
+            await init.prepare((await AsyncEngineInfoReader(api).read()).machine)
+            assert init.mount
         dispatcher = await stack.enter_async_context(
             composition._dispatcher(
-                chosen, chosen.instance, api, images=images, admission=admission, reaper=reaper
+                chosen,
+                chosen.instance,
+                api,
+                images=images,
+                admission=admission,
+                reaper=reaper,
+                init=init,
             )
         )
         sweep = OrphanSweep(
@@ -137,4 +152,4 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             is_live=dispatcher.is_live,
             interval_seconds=chosen.sweep_interval_seconds,
         )
-        yield Ecs(chosen, api, admission, reaper, images, dispatcher, sweep)
+        yield Ecs(chosen, api, admission, reaper, images, init, dispatcher, sweep)

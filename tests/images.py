@@ -2,6 +2,7 @@
 
 import functools
 import io
+import platform
 import secrets
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import tarfile
 from pathlib import Path
 
 from docker import DockerClient
+
+from ecs.native import init_program
+from ecs.tasks.init_mount import InitMount
 
 ROOTFS_SCRIPT = Path(__file__).parent.parent / "bin" / "lib" / "busybox_rootfs.py"
 
@@ -21,6 +25,9 @@ ENTRYPOINT = f"{PREFIX}entrypoint:{TAG}"  # ENTRYPOINT ["/bin/echo", "entry"]
 USER = f"{PREFIX}user:{TAG}"  # USER 1000, WORKDIR /srv
 VOLUME = f"{PREFIX}volume:{TAG}"  # VOLUME /data
 SCRATCH = f"{PREFIX}scratch:{TAG}"  # nothing but the static program /busybox
+TOOL = f"{PREFIX}tool:{TAG}"  # WORKDIR /opt/tool, ENTRYPOINT a script there, by a relative path
+BARE_SCRIPT_PATH = "/opt/tool/bare"  # in TOOL: a script that names no interpreter
+BLOCKED = f"{PREFIX}blocked:{TAG}"  # a file where the init's volume would be mounted
 
 SHELL = 'CMD ["sh"]'
 CHANGES = {
@@ -30,7 +37,7 @@ CHANGES = {
 }
 
 
-TEST_IMAGES = (*CHANGES, SCRATCH)
+TEST_IMAGES = (*CHANGES, SCRATCH, TOOL, BLOCKED)
 
 
 @functools.cache
@@ -39,11 +46,11 @@ def busybox_rootfs() -> bytes:
     return subprocess.run([sys.executable, ROOTFS_SCRIPT], check=True, capture_output=True).stdout
 
 
-def with_file(rootfs: bytes, name: str, content: bytes) -> bytes:
+def with_file(rootfs: bytes, name: str, content: bytes, mode: int = 0o644) -> bytes:
     """The same root file system with one more regular file."""
     buffer = io.BytesIO(rootfs)
     entry = tarfile.TarInfo(name)
-    entry.size = len(content)
+    entry.size, entry.mode = len(content), mode
     with tarfile.open(fileobj=buffer, mode="a") as tar:
         tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
@@ -78,3 +85,10 @@ def import_test_images(client: DockerClient) -> None:
     for reference, changes in CHANGES.items():
         import_image(client, reference, busybox_rootfs(), changes)
     import_image(client, SCRATCH, only_busybox(), [])
+    tool = with_file(busybox_rootfs(), "opt/tool/run", b'#!/bin/sh\necho "$PWD $0 $*"\n', 0o755)
+    tool = with_file(tool, BARE_SCRIPT_PATH.removeprefix("/"), b"echo hello\n", 0o755)
+    import_image(client, TOOL, tool, ["WORKDIR /opt/tool", 'ENTRYPOINT ["./run", "fixed"]', SHELL])
+    program = init_program(platform.machine())
+    assert program, "bin/build-native was not run"
+    path = InitMount.of(program).path.removeprefix("/")
+    import_image(client, BLOCKED, with_file(busybox_rootfs(), path, b"in the way"), [SHELL])

@@ -61,7 +61,8 @@ project_wheel() {
   local source=$contexts/source
   rm -rf "$source"
   mkdir -p "$source"
-  (cd "$root" && tar --exclude=__pycache__ -c ecs pyproject.toml setup.py README.md LICENSE) |
+  # Without this machine's init: the image builds its own.
+  (cd "$root" && tar --exclude=__pycache__ --exclude='init-*' -c ecs pyproject.toml setup.py README.md LICENSE) |
     tar -C "$source" -x
   SOURCE_DATE_EPOCH=315532800 logged "$run_directory/project-wheel.log" \
     "the project's own wheel could not be built" \
@@ -77,6 +78,7 @@ services_context() {
   ensure_wheels "$wheels"
   cp -R "$wheels" "$context/wheels"
   cp "$root/requirements.txt" "$context/"
+  cp -R "$root/native" "$context/native"
   project_wheel "$context"
 }
 

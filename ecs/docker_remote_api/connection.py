@@ -7,7 +7,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,15 +187,16 @@ class DockerRemoteApi:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request and yield its response when the headers are there and the status good.
 
-        ``timeout_seconds`` bounds the wait for the headers alone. Read the body through
-        ``chunks``; a connection whose body was not read to its end is closed.
+        A ``body`` of bytes is a tar archive; any other is sent as JSON. ``timeout_seconds`` bounds
+        the wait for the headers alone. Read the body through ``chunks``; a connection whose body
+        was not read to its end is closed.
 
         Raises:
             EngineError: of the class that fits, see ``ecs.errors``.
@@ -206,8 +207,8 @@ class DockerRemoteApi:
             version=f"/v{await self.api_version()}",
             timeout_seconds=timeout_seconds,
             params=params,
-            json=body,
             headers=headers,
+            **_payload(body),
         ) as response:
             if response.status == _BAD_REQUEST:
                 self._version = None  # so an engine answers that came back as an older version
@@ -271,6 +272,13 @@ async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 def format_version(version: Version) -> str:
     """``(1, 41)`` → ``"1.41"``."""
     return f"{version[0]}.{version[1]}"
+
+
+def _payload(body: object) -> dict[str, Any]:
+    if isinstance(body, bytes):
+        # As a payload, which bears that its type is named; bytes as such may log a warning.
+        return {"data": aiohttp.BytesPayload(body, content_type="application/x-tar")}
+    return {"json": body}
 
 
 @contextmanager

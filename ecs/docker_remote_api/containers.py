@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,17 +101,29 @@ class ContainerInput:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Hand bytes over, without waiting for them to be read.
+
+        Raises:
+            EngineUnreachableError: the connection is gone.
+        """
+        self._transport().writelines(pieces)
+
     def send_all(self, data: bytes) -> None:
         """Hand over everything and then the end of file, without waiting for it to be read.
 
         Raises:
             EngineUnreachableError: the connection is gone.
         """
+        transport = self._transport()
+        transport.write(data)
+        transport.close()
+
+    def _transport(self) -> asyncio.WriteTransport:
         transport = self._connection.transport
         if not isinstance(transport, asyncio.WriteTransport):
             raise EngineUnreachableError("the engine closed the attach of stdin")
-        transport.write(data)
-        transport.close()
+        return transport
 
     def abort(self) -> None:
         """Drop what was not yet read."""
@@ -143,6 +155,23 @@ class AsyncContainerWaiter(_ContainerVerb):
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerWait
     """
+
+    async def exit_code(self, container: str, *, timeout_seconds: float) -> int:
+        """Return the exit code of a container that was started, as soon as it does not run.
+
+        Raises:
+            EngineNotFoundError: there is no such container.
+            EngineFailedError: the engine could not wait; the text is its own.
+            EngineUnreachableError: it did not end in time, or no answer.
+            EngineError: the answer is none of the API.
+        """
+        answer = await self._api.request(
+            "POST",
+            f"/containers/{container}/wait",
+            params={"condition": "not-running"},
+            timeout_seconds=timeout_seconds,
+        )
+        return _exit_code(answer)
 
     @asynccontextmanager
     async def next_exit(self, container: str) -> AsyncIterator["ContainerExit"]:
@@ -181,10 +210,14 @@ class ContainerExit:
             answer = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise EngineProtocolError("the engine's answer to wait is not JSON") from error
-        failure = mapping(answer, "Error")
-        if failure:
-            raise EngineFailedError(str(failure.get("Message")))
-        return integer(answer, "StatusCode")
+        return _exit_code(answer)
+
+
+def _exit_code(answer: object) -> int:
+    failure = mapping(answer, "Error")
+    if failure:
+        raise EngineFailedError(str(failure.get("Message")))
+    return integer(answer, "StatusCode")
 
 
 class AsyncContainerKiller(_ContainerVerb):

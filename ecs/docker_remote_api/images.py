@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
 from ecs.docker_remote_api.credentials import RegistryCredentials
-from ecs.docker_remote_api.fields import integer, mapping, text
+from ecs.docker_remote_api.fields import integer, mapping, text, texts
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.errors import (
     EngineError,
@@ -47,10 +47,11 @@ class PullProgress:
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image the engine has: its id (``sha256:…``) and the paths its VOLUMEs name."""
+    """An image the engine has: its id (``sha256:…``), its VOLUMEs' paths, its ENTRYPOINT."""
 
     image_id: str
     volumes: frozenset[str]
+    entrypoint: tuple[str, ...] = ()
 
 
 class AsyncImageInspector:
@@ -73,8 +74,12 @@ class AsyncImageInspector:
             answer = await self._api.request("GET", f"/images/{reference}/json")
         except EngineNotFoundError as error:
             raise ImageNotFoundError(str(error)) from error
-        volumes = mapping(mapping(answer, "Config"), "Volumes")
-        return LocalImage(text(answer, "Id"), frozenset(volumes))
+        config = mapping(answer, "Config")
+        return LocalImage(
+            image_id=text(answer, "Id"),
+            volumes=frozenset(mapping(config, "Volumes")),
+            entrypoint=tuple(texts(config, "Entrypoint")),
+        )
 
 
 class AsyncImageLister:

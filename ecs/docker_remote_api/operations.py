@@ -13,6 +13,7 @@ _NAMES = tuple(
         (r"GET /images/json", "image_list"),
         (r"GET /images/.+/json", "image_inspect"),
         (r"POST /images/create", "image_pull"),
+        (r"DELETE /images/.+", "image_delete"),
         (r"GET /containers/json", "container_list"),
         (r"POST /containers/create", "container_create"),
         (r"POST /containers/[^/]+/attach", "container_attach"),
@@ -21,7 +22,12 @@ _NAMES = tuple(
         (r"POST /containers/[^/]+/kill", "container_kill"),
         (r"GET /containers/[^/]+/json", "container_inspect"),
         (r"GET /containers/[^/]+/logs", "container_logs"),
+        (r"GET /containers/[^/]+/archive", "container_archive_get"),
+        (r"PUT /containers/[^/]+/archive", "container_archive_put"),
         (r"DELETE /containers/[^/]+", "container_delete"),
+        (r"GET /volumes", "volume_list"),
+        (r"POST /volumes/create", "volume_create"),
+        (r"DELETE /volumes/[^/]+", "volume_delete"),
     )
 )
 OPERATIONS = (*(name for _, name in _NAMES), UNKNOWN_OPERATION)

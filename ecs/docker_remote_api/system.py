@@ -15,6 +15,8 @@ class EngineInfo:
     cpus: int
     memory_bytes: int
     runtimes: frozenset[str]
+    machine: str
+    """Its architecture, as ``uname -m`` names it."""
 
 
 class AsyncEngineInfoReader:
@@ -27,7 +29,7 @@ class AsyncEngineInfoReader:
         self._api = api
 
     async def read(self) -> EngineInfo:
-        """Return the engine's version, CPUs, memory and runtimes.
+        """Return the engine's version, CPUs, memory, runtimes and architecture.
 
         Raises:
             EngineError: no answer, or none of the API.
@@ -38,6 +40,7 @@ class AsyncEngineInfoReader:
             cpus=integer(answer, "NCPU"),
             memory_bytes=integer(answer, "MemTotal"),
             runtimes=frozenset(mapping(answer, "Runtimes")),
+            machine=text(answer, "Architecture"),
         )
 
 

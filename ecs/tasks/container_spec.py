@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecs.docker_remote_api.images import LocalImage
-from ecs.tasks.model import Network, Profile, Task
+from ecs.tasks.init_mount import InitMount
+from ecs.tasks.model import Network, Profile, Task, TaskRequest
 
 LABEL_INSTANCE = "ecs.instance"
 LABEL_TASK = "ecs.task"
@@ -36,8 +37,19 @@ class ContainerPolicy:
     stop_grace_seconds: float
 
 
-def container_body(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict[str, Any]:
+def command(request: TaskRequest, image: LocalImage) -> list[str]:
+    """Return what is executed, as the engine would put it together."""
+    entrypoint = image.entrypoint if request.entrypoint is None else request.entrypoint
+    # To the engine one empty string means none.
+    return [*(() if entrypoint == ("",) else entrypoint), *request.cmd]
+
+
+def container_body(
+    task: Task, image: LocalImage, policy: ContainerPolicy, init: InitMount | None
+) -> dict[str, Any]:
     """Return the body of ``POST /containers/create`` for ``task``.
+
+    With ``init`` that is what the engine starts, and the command comes to it over stdin.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
@@ -46,18 +58,20 @@ def container_body(task: Task, image: LocalImage, policy: ContainerPolicy) -> di
     body: dict[str, Any] = {
         # The id, not the name: what was authorized is what runs, whatever the tag does meanwhile.
         "Image": image.image_id,
-        "Cmd": list(request.cmd),
+        "Cmd": [] if init else list(request.cmd),
         "Env": [f"{name}={value}" for name, value in {**trace, **request.env}.items()],
         "Labels": {**request.labels, **_own_labels(task, policy)},
-        "HostConfig": _host_config(task, image, policy),
+        "HostConfig": _host_config(task, image, policy, init),
         # A task does not live long enough to be asked how it is.
         "Healthcheck": {"Test": ["NONE"]},
     }
-    if request.entrypoint is not None:
+    if init:
+        body["Entrypoint"] = [init.program]
+    elif request.entrypoint is not None:
         body["Entrypoint"] = list(request.entrypoint)
     if request.workdir is not None:
         body["WorkingDir"] = request.workdir
-    if request.stdin is not None:
+    if init or request.stdin is not None:
         body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
     user = STRICT_USER if request.profile is Profile.STRICT else request.user
     if user is not None:
@@ -76,7 +90,9 @@ def _own_labels(task: Task, policy: ContainerPolicy) -> Mapping[str, str]:
     }
 
 
-def _host_config(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict[str, Any]:
+def _host_config(
+    task: Task, image: LocalImage, policy: ContainerPolicy, init: InitMount | None
+) -> dict[str, Any]:
     request = task.request
     resources = request.resources
     isolated = request.network is Network.NONE or request.profile is Profile.STRICT
@@ -85,7 +101,8 @@ def _host_config(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict
         "Memory": resources.memory_bytes,
         "MemorySwap": resources.memory_bytes,
         "NanoCpus": round(resources.cpus * _NANO),
-        "PidsLimit": resources.pids,
+        # The init's own process is not the task's.
+        "PidsLimit": resources.pids + (init is not None),
         "CapDrop": _DROPPED_CAPABILITIES,
         "SecurityOpt": ["no-new-privileges"],
         "Ulimits": [
@@ -95,6 +112,8 @@ def _host_config(task: Task, image: LocalImage, policy: ContainerPolicy) -> dict
         # The attach is the only reader; a log file would cost time and fill the engine's disk.
         "LogConfig": {"Type": "none"},
     }
+    if init:
+        config["Mounts"] = [init.as_engine_mount()]
     if request.profile is Profile.STRICT:
         config["CapDrop"] = ["ALL"]
         config["ReadonlyRootfs"] = True

@@ -10,10 +10,13 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerLister, ListedContainer
 from ecs.errors import EngineError
 from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.init_volume import FILLER_NAME_PREFIX
 from ecs.tasks.model import CONTAINER_NAME_PREFIX
 from ecs.tasks.reaper import Reaper
 
 _log = structlog.get_logger()
+
+_NAME_PREFIXES = (CONTAINER_NAME_PREFIX, FILLER_NAME_PREFIX)
 
 
 class OrphanSweep:
@@ -64,7 +67,7 @@ class OrphanSweep:
 
     def _reason(self, container: ListedContainer) -> str | None:
         # An image may carry any label; the name is given by ECS alone.
-        if not any(name.startswith(CONTAINER_NAME_PREFIX) for name in container.names):
+        if not any(name.startswith(_NAME_PREFIXES) for name in container.names):
             return None
         if any(self._reaper.is_pending(name) or self._is_live(name) for name in container.names):
             return None

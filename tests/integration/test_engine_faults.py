@@ -8,7 +8,7 @@ import pytest
 
 from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.errors import EcsError
-from ecs.tasks import runner
+from ecs.tasks import direct_run
 from ecs.tasks.model import TaskResult
 from ecs.tasks.states import Outcome, TaskState
 from tests.fake_engine import (
@@ -77,8 +77,8 @@ async def fake() -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_COLLECT_PATIENCE_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(runner, "_KILL_PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(direct_run, "_COLLECT_PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(direct_run, "_KILL_PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
 def code(result: TaskResult) -> str:

@@ -14,9 +14,20 @@ from tests.waiting import eventually
 MIB = 1024 * 1024
 
 
+BOTH_WAYS = pytest.mark.parametrize("init", ["auto", "off"])
+
+
 @pytest.fixture
-async def service(ecservice: StartService) -> ECService:
-    return await ecservice(ECS_KEEP_ALIVE_SECONDS="0.2", ECS_CLIENT_STALL_SECONDS="3")
+def init() -> str:
+    """Whether tasks have the init; the tests that it matters to run both ways."""
+    return "auto"
+
+
+@pytest.fixture
+async def service(ecservice: StartService, init: str) -> ECService:
+    return await ecservice(
+        ECS_INIT=init, ECS_KEEP_ALIVE_SECONDS="0.2", ECS_CLIENT_STALL_SECONDS="3"
+    )
 
 
 @pytest.fixture
@@ -25,6 +36,7 @@ async def caller(service: ECService) -> AsyncIterator[Caller]:
         yield caller
 
 
+@BOTH_WAYS
 async def test_ten_thousand_interleaved_writes_come_back_exactly(caller: Caller) -> None:
     script = "i=0; while [ $i -lt 10000 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done"
 
@@ -50,8 +62,11 @@ async def test_long_output_shows_head_and_tail_with_exact_totals(ecservice: Star
     assert answer.stderr == errors[:500] + errors[-500:]
 
 
-async def test_a_task_that_writes_too_much_is_killed(ecservice: StartService) -> None:
-    service = await ecservice(ECS_OUTPUT_LIMIT_BYTES=str(MIB), ECS_MAX_OUTPUT_BYTES="1000")
+@BOTH_WAYS
+async def test_a_task_that_writes_too_much_is_killed(ecservice: StartService, init: str) -> None:
+    service = await ecservice(
+        ECS_INIT=init, ECS_OUTPUT_LIMIT_BYTES=str(MIB), ECS_MAX_OUTPUT_BYTES="1000"
+    )
     async with calling(service.url) as caller:
         answer = await caller.run("yes")
 
@@ -61,10 +76,11 @@ async def test_a_task_that_writes_too_much_is_killed(ecservice: StartService) ->
     assert answer.stdout == (b"y\n" * 500)
 
 
+@BOTH_WAYS
 async def test_a_task_that_wrote_too_much_before_it_ended_did_not_just_exit(
-    ecservice: StartService,
+    ecservice: StartService, init: str
 ) -> None:
-    service = await ecservice(ECS_OUTPUT_LIMIT_BYTES="1024")
+    service = await ecservice(ECS_INIT=init, ECS_OUTPUT_LIMIT_BYTES="1024")
     async with calling(service.url) as caller:
         exactly = await caller.run("head", "-c", "1024", "/dev/zero")
         one_more = await caller.run("head", "-c", "1025", "/dev/zero")
@@ -91,6 +107,7 @@ async def test_100_mb_of_output_cost_the_service_less_than_40_mb(
     assert service.peak_rss_bytes() - before < 40 * MIB
 
 
+@BOTH_WAYS
 async def test_stdout_arrives_line_by_line_while_the_task_runs(caller: Caller) -> None:
     script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo second"
     script = f"({script}) & sleep 2; touch /tmp/go; wait"
@@ -103,6 +120,7 @@ async def test_stdout_arrives_line_by_line_while_the_task_runs(caller: Caller) -
     assert (first, ended_already, rest) == (b"first\n", False, b"second\n")
 
 
+@BOTH_WAYS
 async def test_raw_stdout_ends_with_the_exit_code_in_trailers(service: ECService) -> None:
     raw = await raw_answer(service, "text/plain", '["sh","-c","echo out; echo err >&2; exit 9"]')
 
@@ -129,6 +147,7 @@ async def test_raw_stdout_of_a_task_that_cannot_begin_is_a_problem(caller: Calle
         assert (it.status, it.content_type) == (404, "application/problem+json")
 
 
+@BOTH_WAYS
 async def test_events_tell_a_tasks_whole_story_in_order(caller: Caller) -> None:
     async with caller.stream(
         "text/event-stream", "sh", "-c", "echo out; sleep 1; echo err >&2; exit 4"

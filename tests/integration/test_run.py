@@ -2,6 +2,9 @@
 
 import asyncio
 import base64
+import hashlib
+import random
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -20,9 +23,18 @@ from tests.waiting import eventually
 RESULT = Draft202012Validator(load_schema("task_result"))
 
 
+BOTH_WAYS = pytest.mark.parametrize("init", ["auto", "off"])
+
+
 @pytest.fixture
-async def service(ecservice: StartService) -> ECService:
-    return await ecservice()
+def init() -> str:
+    """Whether tasks have the init; the tests that it matters to run both ways."""
+    return "auto"
+
+
+@pytest.fixture
+async def service(ecservice: StartService, init: str) -> ECService:
+    return await ecservice(ECS_INIT=init)
 
 
 @pytest.fixture
@@ -37,6 +49,7 @@ def outcome(answer: Answer) -> tuple[str, str, int]:
     return answer.document["state"], answer.document["outcome"], answer.document["exitCode"]
 
 
+@BOTH_WAYS
 async def test_exit_code_stdout_and_stderr_come_back(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "echo out; echo err >&2; exit 3")
 
@@ -63,7 +76,8 @@ async def test_output_is_bytes_not_text(caller: Caller) -> None:
     assert answer.stdout == b"\xff\x00\r\nno newline"
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 500_000])
+@BOTH_WAYS
+@pytest.mark.parametrize("size", [0, 65_536, 500_000])
 async def test_stdin_reaches_the_task_whole_and_ends(caller: Caller, size: int) -> None:
     data = bytes(index % 251 for index in range(size))
 
@@ -72,16 +86,28 @@ async def test_stdin_reaches_the_task_whole_and_ends(caller: Caller, size: int) 
     assert answer.stdout == data
 
 
+@BOTH_WAYS
 async def test_a_task_that_never_reads_its_stdin_is_answered(caller: Caller) -> None:
     answer = await caller.run("true", stdin=base64.b64encode(bytes(500_000)).decode())
 
     assert outcome(answer) == ("COMPLETE", "exited", 0)
 
 
+async def test_forty_megabytes_of_stdin_arrive(ecservice: StartService) -> None:
+    service = await ecservice(ECS_MAX_REQUEST_BYTES=str(64 * 2**20))
+    data = random.Random(1).randbytes(40_000_000)
+    async with calling(service.url) as caller:
+        answer = await caller.run("sha256sum", stdin=base64.b64encode(data).decode())
+
+    assert answer.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+@BOTH_WAYS
 async def test_a_task_without_stdin_reads_end_of_file(caller: Caller) -> None:
     assert (await caller.run("wc", "-c")).stdout == b"0\n"
 
 
+@BOTH_WAYS
 async def test_the_images_entrypoint_is_kept_unless_another_is_given(caller: Caller) -> None:
     kept = await caller.run("task", image=images.ENTRYPOINT)
     replaced = await caller.run("task", image=images.ENTRYPOINT, entrypoint=["/bin/echo", "mine"])
@@ -92,6 +118,7 @@ async def test_the_images_entrypoint_is_kept_unless_another_is_given(caller: Cal
     assert removed.stdout == b"alone\n"
 
 
+@BOTH_WAYS
 async def test_env_workdir_and_user_are_the_requests(caller: Caller) -> None:
     answer = await caller.run(
         "sh",
@@ -111,6 +138,7 @@ async def test_user_and_workdir_are_the_images_unless_given(caller: Caller) -> N
     assert answer.stdout == b"1000\n/srv\n"
 
 
+@BOTH_WAYS
 async def test_an_image_from_scratch_runs_its_one_program(caller: Caller) -> None:
     answer = await caller.run("/busybox", "echo", "hello", image=images.SCRATCH)
 
@@ -125,8 +153,9 @@ async def test_network_none_leaves_loopback_alone(caller: Caller) -> None:
     assert b"eth0" in connected.stdout
 
 
+@BOTH_WAYS
 async def test_the_container_is_what_the_request_and_the_profile_say(
-    caller: Caller, service: ECService, engine: EngineProbe
+    caller: Caller, service: ECService, engine: EngineProbe, init: str
 ) -> None:
     asking = asyncio.create_task(
         caller.run(
@@ -149,7 +178,8 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
     assert labels["ecs.image"] == "docker.io/library/busybox:latest"
     assert time.time() < int(labels["ecs.deadline"]) < time.time() + 200
     assert host["Memory"] == host["MemorySwap"] == 33_554_432
-    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 17)
+    # The init's own process is not the task's.
+    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 17 + (init == "auto"))
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert host["CapDrop"] == ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT"]
     assert host["LogConfig"]["Type"] == "none"
@@ -157,6 +187,7 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
     assert not host["Binds"]
 
 
+@BOTH_WAYS
 async def test_limits_hold_inside_the_container(caller: Caller) -> None:
     answer = await caller.run(
         "sh", "-c", "ulimit -n; ulimit -c; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
@@ -170,6 +201,7 @@ async def test_limits_hold_inside_the_container(caller: Caller) -> None:
         assert not capabilities & 1 << dropped
 
 
+@BOTH_WAYS
 async def test_more_processes_than_allowed_cannot_be_forked(caller: Caller) -> None:
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait"
 
@@ -178,6 +210,7 @@ async def test_more_processes_than_allowed_cannot_be_forked(caller: Caller) -> N
     assert b"can't fork" in answer.stderr
 
 
+@BOTH_WAYS
 async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     script = """
         id -u; id -g; ls /sys/class/net; grep CapBnd /proc/self/status
@@ -200,6 +233,7 @@ async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     ]
 
 
+@BOTH_WAYS
 async def test_in_the_strict_profile_an_images_volume_is_bounded_too(caller: Caller) -> None:
     script = "df -k /data | tail -1 | awk '{print $2}'; echo x > /data/file && cat /data/file"
 
@@ -218,6 +252,7 @@ async def test_an_operator_who_wants_strict_tasks_gets_no_others(ecservice: Star
     assert (loosened.status, loosened.document["code"]) == (403, "not_allowed")
 
 
+@BOTH_WAYS
 async def test_a_missing_command_is_told_from_one_that_exits_with_127(caller: Caller) -> None:
     missing = await caller.run("no-such-command")
     itself = await caller.run("sh", "-c", "exit 127")
@@ -227,18 +262,21 @@ async def test_a_missing_command_is_told_from_one_that_exits_with_127(caller: Ca
     assert outcome(itself) == ("EXECUTOR_ERROR", "exited", 127)
 
 
+@BOTH_WAYS
 async def test_a_file_without_the_right_to_run_it_is_not_executable(caller: Caller) -> None:
     answer = await caller.run("/etc/passwd")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "not_executable", 126)
 
 
+@BOTH_WAYS
 async def test_a_signal_shows_in_the_exit_code(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "sh -c 'kill -SEGV $$'; exit $?")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "exited", 139)
 
 
+@BOTH_WAYS
 async def test_a_task_out_of_time_is_terminated_and_its_output_kept(caller: Caller) -> None:
     script = "trap 'echo got TERM; exit 7' TERM; echo began; while :; do sleep 0.1; done"
 
@@ -248,22 +286,51 @@ async def test_a_task_out_of_time_is_terminated_and_its_output_kept(caller: Call
     assert answer.stdout == b"began\ngot TERM\n"
 
 
+@BOTH_WAYS
 async def test_a_task_that_ignores_sigterm_is_killed(caller: Caller) -> None:
-    answer = await caller.run("sleep", "60", timeout_seconds=0.5)
+    answer = await caller.run("sh", "-c", "trap '' TERM; sleep 60", timeout_seconds=0.5)
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 137)
 
 
+async def test_a_task_out_of_time_has_the_signal_in_its_exit_code(caller: Caller) -> None:
+    answer = await caller.run("sleep", "60", timeout_seconds=0.5)
+
+    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 143)
+
+
+async def test_a_stopped_task_is_terminated_in_time_all_the_same(caller: Caller) -> None:
+    script = "trap 'echo got TERM; exit 7' TERM; kill -STOP $$; sleep 60"
+
+    answer = await caller.run("sh", "-c", script, timeout_seconds=1)
+
+    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 7)
+    assert answer.stdout == b"got TERM\n"
+
+
+@BOTH_WAYS
 async def test_a_task_out_of_memory_is_told_from_one_that_was_killed(caller: Caller) -> None:
     hungry = await caller.run(
         "sh", "-c", "exec tail /dev/zero", resources={"memory_bytes": 16_777_216}
     )
     killed = await caller.run("sh", "-c", "sh -c 'kill -KILL $$'; exit $?")
+    killed_itself = await caller.run("sh", "-c", "kill -KILL $$; exit 137")
 
     assert outcome(hungry) == ("EXECUTOR_ERROR", "oom_killed", 137)
     assert outcome(killed) == ("EXECUTOR_ERROR", "exited", 137)
+    assert outcome(killed_itself) == ("EXECUTOR_ERROR", "exited", 137)
 
 
+async def test_a_child_out_of_memory_does_not_make_its_parent_so(caller: Caller) -> None:
+    script = "tail /dev/zero; echo $?; exit 137"
+
+    answer = await caller.run("sh", "-c", script, resources={"memory_bytes": 16_777_216})
+
+    assert outcome(answer) == ("EXECUTOR_ERROR", "exited", 137)
+    assert answer.stdout == b"137\n"
+
+
+@BOTH_WAYS
 async def test_a_background_child_that_holds_stdout_delays_nothing(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "sleep 600 & echo done")
 
@@ -271,12 +338,28 @@ async def test_a_background_child_that_holds_stdout_delays_nothing(caller: Calle
     assert answer.stdout == b"done\n"
 
 
+async def test_a_task_cannot_look_into_its_init(caller: Caller) -> None:
+    script = """
+        for file in environ mem maps stack auxv; do
+            head -c 1 /proc/1/$file > /tmp/out && echo "/proc/1/$file was read"
+        done
+        ls /proc/1/fd && echo "/proc/1/fd was read"
+        tr '\\0' ' ' < /proc/1/cmdline
+    """
+    answer = await caller.run("sh", "-c", script, user="0")
+
+    assert re.fullmatch(rb"/\.ecs-[0-9a-f]{12}/init ", answer.stdout), answer.stdout
+    assert answer.stderr.count(b"Permission denied") == 6
+
+
+@BOTH_WAYS
 async def test_a_task_that_closes_its_output_runs_on(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "exec >&- 2>&-; sleep 1; exit 5")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "exited", 5)
 
 
+@BOTH_WAYS
 async def test_nothing_of_a_task_is_left_in_the_engine(
     caller: Caller, service: ECService, engine: EngineProbe
 ) -> None:
@@ -307,8 +390,9 @@ async def test_each_log_line_of_a_task_carries_its_id_and_its_requests(
     ]
 
 
+@BOTH_WAYS
 async def test_an_engine_behind_tls_runs_tasks_too(
-    ecservice: StartService, tls_engine: TlsEngine
+    ecservice: StartService, tls_engine: TlsEngine, init: str
 ) -> None:
     service = await ecservice(
         probe=tls_engine.probe,
@@ -316,13 +400,17 @@ async def test_an_engine_behind_tls_runs_tasks_too(
         DOCKER_TLS_VERIFY="1",
         DOCKER_CERT_PATH=str(tls_engine.certificates),
         ECS_TASK_NETWORK="none",
+        ECS_INIT=init,
     )
     data = bytes(index % 251 for index in range(300_000))
     async with calling(service.url) as caller:
-        answer = await caller.run("cat", stdin=base64.b64encode(data).decode())
+        stdin = base64.b64encode(data).decode()
+        answer = await caller.run("cat", stdin=stdin)
+        unread = await caller.run("true", stdin=stdin)
         health = await caller.get("/v1.1/_health?quick=false")
 
     assert answer.stdout == data
+    assert outcome(unread) == ("COMPLETE", "exited", 0)
     assert health.document["status"] == "green"
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_how_much_runs_at_a_time_follows_the_engines_size_unless_it_is_set(
     services.settings = Settings.model_validate(settings)
     admission = Admission(max_starting=1, max_running=1, max_queued=1)
 
-    main._take_engine(services, admission, EngineInfo("28.0", cpus, memory_bytes, frozenset()))
+    main._take_engine(services, admission, engine_info(cpus, memory_bytes))
 
     assert (admission.max_starting, admission.max_running) == limits
     assert services.engine_met
@@ -109,9 +110,13 @@ def test_a_runtime_that_the_engine_has_not_is_told(
     admission = Admission(max_starting=1, max_running=1, max_queued=1)
 
     with capture_logs() as logs:
-        main._take_engine(services, admission, EngineInfo("28.0", 1, GIB, frozenset(runtimes)))
+        main._take_engine(services, admission, engine_info(runtimes=runtimes))
 
     assert [entry["log_level"] for entry in logs].count("error") == errors
+
+
+def engine_info(cpus: int = 1, memory_bytes: int = GIB, runtimes: Iterable[str] = ()) -> EngineInfo:
+    return EngineInfo("28.0", cpus, memory_bytes, frozenset(runtimes), "x86_64")
 
 
 def run_program(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,3 +1,4 @@
+import json
 import time
 from typing import Any
 
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs.docker_remote_api.images import LocalImage
-from ecs.tasks.container_spec import container_body
+from ecs.tasks.container_spec import command, container_body
+from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Network, Profile, Resources, TraceContext
 from tests.unit import builders
 
@@ -48,7 +50,7 @@ HOST_CONFIG_KEYS = {
 
 def body(image: LocalImage = IMAGE, policy: dict[str, Any] | None = None, **request: Any) -> Any:
     return container_body(
-        builders.task(**request), image, builders.container_policy(**policy or {})
+        builders.task(**request), image, builders.container_policy(**policy or {}), None
     )
 
 
@@ -204,7 +206,7 @@ def test_the_labels_say_whose_the_container_is_and_until_when(
     task = builders.task(timeout_seconds=60.0, labels={"team": "a"})
     policy = builders.container_policy(instance="here", stop_grace_seconds=2.0)
 
-    labels = container_body(task, IMAGE, policy)["Labels"]
+    labels = container_body(task, IMAGE, policy, None)["Labels"]
 
     assert labels == {
         "team": "a",
@@ -224,7 +226,7 @@ def test_the_trace_is_handed_into_the_environment() -> None:
     task = builders.task(env={"A": "1"})
     task.trace = TraceContext("00-1-2-01", "vendor=1")
 
-    body = container_body(task, IMAGE, builders.container_policy())
+    body = container_body(task, IMAGE, builders.container_policy(), None)
 
     assert body["Env"] == ["TRACEPARENT=00-1-2-01", "TRACESTATE=vendor=1", "A=1"]
 
@@ -233,6 +235,60 @@ def test_a_trace_without_a_state_hands_in_none_and_the_requests_own_variable_win
     task = builders.task(env={"TRACEPARENT": "mine"})
     task.trace = TraceContext("00-1-2-01")
 
-    body = container_body(task, IMAGE, builders.container_policy())
+    body = container_body(task, IMAGE, builders.container_policy(), None)
 
     assert body["Env"] == ["TRACEPARENT=mine"]
+
+
+MOUNT = InitMount("0123456789ab")
+
+
+@given(request=requests, image=images)
+def test_with_the_init_a_container_differs_in_what_it_starts_and_holds(
+    request: dict[str, Any], image: LocalImage
+) -> None:
+    task, policy = builders.task(**request), builders.container_policy()
+    without = container_body(task, image, policy, None)
+    with_init = container_body(task, image, policy, MOUNT)
+
+    host, host_without = with_init.pop("HostConfig"), without.pop("HostConfig")
+    mounts = host.pop("Mounts")
+    assert host.pop("PidsLimit") == host_without.pop("PidsLimit") + 1
+    assert host == host_without
+    assert [(mount["Type"], mount["Source"], mount["ReadOnly"]) for mount in mounts] == [
+        ("volume", "ecs-init-0123456789ab", True)
+    ]
+    assert (with_init.pop("Entrypoint"), with_init.pop("Cmd")) == (
+        ["/.ecs-0123456789ab/init"],
+        [],
+    )
+    for key in ("Entrypoint", "Cmd"):
+        without.pop(key, None)
+    assert with_init == without | dict.fromkeys(["OpenStdin", "StdinOnce", "AttachStdin"], True)
+
+
+def test_with_the_init_nothing_in_the_container_tells_what_is_run() -> None:
+    task = builders.task(cmd=("cat", "secret-argument"), stdin=b"secret-input")
+
+    document = json.dumps(container_body(task, IMAGE, builders.container_policy(), MOUNT))
+
+    assert "secret" not in document
+
+
+@pytest.mark.parametrize(
+    ("of_image", "of_request", "expected"),
+    [
+        ((), None, ["echo", "hello"]),
+        (("/run", "-x"), None, ["/run", "-x", "echo", "hello"]),
+        (("/run",), ("/own",), ["/own", "echo", "hello"]),
+        (("/run",), (), ["echo", "hello"]),
+        (("/run",), ("",), ["echo", "hello"]),
+        (("",), None, ["echo", "hello"]),
+    ],
+)
+def test_the_command_is_put_together_as_the_engine_would(
+    of_image: tuple[str, ...], of_request: tuple[str, ...] | None, expected: list[str]
+) -> None:
+    image = LocalImage(IMAGE.image_id, frozenset(), of_image)
+
+    assert command(builders.task_request(entrypoint=of_request), image) == expected

@@ -11,6 +11,7 @@ from ecs.errors import EngineFailedError, QueueTimedOutError
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
 from ecs.tasks.images import Images
+from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runner import AsyncEndToEndContainerRunner, _finish_first
@@ -46,6 +47,7 @@ def run(
             admission=admission,
             reaper=reaper,
             policy=builders.container_policy(),
+            init=InitVolume(no_engine, reaper, lambda _: None),
             queue_timeout_seconds=queue_timeout_seconds,
         ).run()
 

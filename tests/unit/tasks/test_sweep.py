@@ -40,6 +40,8 @@ def container(name: str, *, instance: str = "own", deadline: str = FUTURE) -> Li
         (container(UNKNOWN, instance="other"), None),
         (container(UNKNOWN, instance="other", deadline=PAST), "its deadline has passed"),
         (container(UNKNOWN, instance="other", deadline="never"), None),
+        (container("ecs-init-0123-4567", instance=""), None),
+        (container("ecs-init-0123-4567", instance="", deadline=PAST), "its deadline has passed"),
     ],
 )
 def test_an_orphan_is_one_of_ours_without_a_task_or_anybodys_past_its_deadline(

@@ -1,0 +1,85 @@
+"""Verbs about volumes: create, list, delete."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.fields import text
+from ecs.errors import EngineProtocolError
+
+
+class _VolumeVerb:
+    def __init__(self, api: DockerRemoteApi) -> None:
+        self._api = api
+
+
+class AsyncVolumeCreator(_VolumeVerb):
+    """``POST /volumes/create``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeCreate
+    """
+
+    async def create(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a named volume; one of that name is left as it is.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        await self._api.request(
+            "POST", "/volumes/create", body={"Name": name, "Labels": dict(labels)}
+        )
+
+
+@dataclass(frozen=True)
+class ListedVolume:
+    """One volume of a list; ``created`` is in seconds since 1970."""
+
+    name: str
+    created: float
+
+
+class AsyncVolumeLister(_VolumeVerb):
+    """``GET /volumes``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeList
+    """
+
+    async def with_label(self, label: str) -> list[ListedVolume]:
+        """Return all volumes that carry ``label``.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        answer = await self._api.request(
+            "GET", "/volumes", params={"filters": json.dumps({"label": [label]})}
+        )
+        volumes = answer.get("Volumes") if isinstance(answer, dict) else answer
+        if volumes is not None and not isinstance(volumes, list):
+            raise EngineProtocolError("the engine's list of volumes is not a list")
+        return [ListedVolume(text(item, "Name"), _created(item)) for item in volumes or ()]
+
+
+def _created(volume: object) -> float:
+    try:
+        return datetime.fromisoformat(text(volume, "CreatedAt")).timestamp()
+    except ValueError as error:
+        raise EngineProtocolError("the engine's list of volumes has no such time") from error
+
+
+class AsyncVolumeDeleter(_VolumeVerb):
+    """``DELETE /volumes/{name}``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeDelete
+    """
+
+    async def delete(self, name: str) -> None:
+        """Delete a volume that no container uses.
+
+        Raises:
+            EngineNotFoundError: there is no such volume.
+            EngineConflictError: a container uses it.
+            EngineError: no answer, or none of the API.
+        """
+        await self._api.request("DELETE", f"/volumes/{name}")

@@ -1,0 +1,46 @@
+"""How a run ends, and how long one waits for that."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ecs.errors import EcsError, EngineUnreachableError
+from ecs.tasks.states import Outcome
+
+T = TypeVar("T")
+
+SIGKILL_EXIT_CODE = 128 + 9
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A task's end; ``exit_code`` is ``None`` when there was no process."""
+
+    outcome: Outcome
+    exit_code: int | None
+    error: EcsError | None = None
+
+
+async def bounded_wait(work: asyncio.Task[T], seconds: float, otherwise: str) -> None:
+    """Wait for a container's ``work`` to be done.
+
+    Raises:
+        EngineUnreachableError: it was not, within ``seconds``.
+    """
+    done, _ = await asyncio.wait({work}, timeout=seconds)
+    if not done:
+        raise EngineUnreachableError(
+            f"the engine lost track of the container: {otherwise} within {seconds:g} seconds"
+        )
+
+
+@contextmanager
+def first_error() -> Iterator[None]:
+    """Raise the first ``EcsError`` of a group, as itself."""
+    try:
+        yield
+    except* EcsError as errors:
+        failure = errors.exceptions[0]
+        raise failure from failure.__cause__

@@ -1,0 +1,155 @@
+"""A task's run where the ECS init is PID 1 and starts the command.
+
+The init is told everything before the container starts, ends the command when its time is over,
+and says itself how it ended: the answer need not wait for the engine's teardown. Where it could
+not say so, the engine's own word counts.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import (
+    AsyncContainerAttacher,
+    AsyncContainerInspector,
+    AsyncContainerKiller,
+    AsyncContainerStarter,
+    AsyncContainerWaiter,
+    OutputChunks,
+)
+from ecs.errors import (
+    EcsError,
+    EngineConflictError,
+    EngineFailedError,
+    EngineNotFoundError,
+    EngineRefusedError,
+)
+from ecs.tasks.ending import SIGKILL_EXIT_CODE, Ending, bounded_wait, first_error
+from ecs.tasks.init_frame import InitFrame
+from ecs.tasks.model import Task
+from ecs.tasks.states import Outcome, RunnerState
+from ecs.tasks.trailer import Trailer, TrailerDecoder
+
+_INIT_FAILED_EXIT_CODE = 125
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_BACKSTOP_SECONDS = 5.0
+"""How late the init may be with what it does by itself; a stopped one does nothing."""
+_KILL_PATIENCE_SECONDS = 30.0
+"""How long a killed container may take to end: the engine tears its network down meanwhile."""
+
+
+class InitNotStartedError(Exception):
+    """The container did not start; it may without the init. For the runner alone."""
+
+
+class InitRun:
+    """One run in a container that was created for it, with the init as its entrypoint."""
+
+    def __init__(
+        self,
+        task: Task,
+        frame: InitFrame,
+        api: DockerRemoteApi,
+        *,
+        enter: Callable[[RunnerState], None],
+    ) -> None:
+        self._task = task
+        self._frame = frame
+        self._enter = enter
+        self._decoder = TrailerDecoder(frame.token)
+        self._attacher = AsyncContainerAttacher(api)
+        self._starter = AsyncContainerStarter(api)
+        self._killer = AsyncContainerKiller(api)
+        self._waiter = AsyncContainerWaiter(api)
+        self._inspector = AsyncContainerInspector(api)
+
+    async def run(self, container: str) -> Ending:
+        """Start the container and watch it to its end.
+
+        Raises:
+            InitNotStartedError: the engine did not start it, for whatever reason.
+            EcsError: the engine failed, or the output could not be kept.
+        """
+        self._enter(RunnerState.ATTACHING)
+        async with (
+            self._attacher.output(container) as output,
+            self._attacher.input(container) as stdin,
+        ):
+            stdin.send(self._frame.pieces())
+            self._enter(RunnerState.STARTING)
+            try:
+                await self._starter.start(container)
+            except (EngineRefusedError, EngineFailedError) as error:
+                raise InitNotStartedError(str(error)) from error
+            self._enter(RunnerState.RUNNING)
+            was_killed = await self._watch(container, output)
+        trailer = self._decoder.trailer
+        ending = _ending(trailer, self._frame) if trailer else None
+        if ending is None:
+            ending = await self._engines_word(container, trailer)
+        if self._task.output.limit_reached.is_set():
+            return Ending(Outcome.OUTPUT_LIMIT, ending.exit_code)
+        return Ending(Outcome.TIMED_OUT, ending.exit_code) if was_killed else ending
+
+    async def _watch(self, container: str, output: OutputChunks) -> bool:
+        """Return, when the output has ended, whether the container was killed for that."""
+        with first_error():
+            async with asyncio.TaskGroup() as group:
+                ended = group.create_task(self._collect(output))
+                limit_reached = group.create_task(self._task.output.limit_reached.wait())
+                await asyncio.wait(
+                    {ended, limit_reached},
+                    timeout=self._task.request.timeout_seconds
+                    + self._frame.grace_seconds
+                    + _BACKSTOP_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                was_killed = not ended.done()
+                if was_killed:
+                    self._enter(RunnerState.STOPPING)
+                    await self._kill(container)
+                    await bounded_wait(ended, _KILL_PATIENCE_SECONDS, "its output did not end")
+                limit_reached.cancel()
+                self._enter(RunnerState.COLLECTING)
+        return was_killed
+
+    async def _collect(self, output: OutputChunks) -> None:
+        async for pieces in output:
+            await self._task.output.write(self._decoder.feed(pieces))
+            if self._decoder.complete:
+                return
+        await self._task.output.write(list(self._decoder.close()))
+
+    async def _kill(self, container: str) -> None:
+        with suppress(EngineConflictError, EngineNotFoundError):
+            await self._killer.kill(container, "SIGKILL")
+
+    async def _engines_word(self, container: str, trailer: Trailer | None) -> Ending:
+        exit_code = await self._waiter.exit_code(container, timeout_seconds=_KILL_PATIENCE_SECONDS)
+        if trailer is None and exit_code == _INIT_FAILED_EXIT_CODE:
+            raise EngineFailedError("the container's init could not run the command to its end")
+        if exit_code == SIGKILL_EXIT_CODE:
+            state = await self._inspector.state(container)
+            if state.oom_killed:
+                return Ending(Outcome.OOM_KILLED, exit_code)
+        return Ending(Outcome.EXITED, exit_code)
+
+
+def _ending(trailer: Trailer, frame: InitFrame) -> Ending | None:
+    """Return what the trailer says, or ``None`` if it leaves a question to the engine."""
+    if trailer.error:
+        missing = trailer.error == errno.ENOENT
+        error = EcsError(f'exec "{frame.argv[0]}": {os.strerror(trailer.error)}')
+        if missing:
+            return Ending(Outcome.NOT_FOUND, _NOT_FOUND, error)
+        return Ending(Outcome.NOT_EXECUTABLE, _NOT_EXECUTABLE, error)
+    if trailer.timed_out:
+        return Ending(Outcome.TIMED_OUT, trailer.exit_code)
+    if trailer.was_killed and trailer.oom_kills is None:
+        return None
+    if trailer.was_killed and trailer.oom_kills:
+        return Ending(Outcome.OOM_KILLED, trailer.exit_code)
+    return Ending(Outcome.EXITED, trailer.exit_code)

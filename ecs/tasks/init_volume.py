@@ -1,0 +1,185 @@
+"""Brings the ECS init into the engine, into a volume that tasks mount, and keeps it there.
+
+A volume is filled through a container that is never started, and that needs an image: one made
+from scratch, which holds the same program. The engine may be on another machine.
+"""
+
+import asyncio
+import io
+import secrets
+import stat
+import tarfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from ecs.docker_remote_api.archives import AsyncArchiveGetter, AsyncArchivePutter
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import AsyncContainerCreator
+from ecs.docker_remote_api.image_import import AsyncImageDeleter, AsyncImageImporter
+from ecs.docker_remote_api.images import AsyncImageInspector
+from ecs.docker_remote_api.volumes import (
+    AsyncVolumeCreator,
+    AsyncVolumeDeleter,
+    AsyncVolumeLister,
+)
+from ecs.errors import (
+    EngineConflictError,
+    EngineError,
+    EngineFailedError,
+    EngineNotFoundError,
+    ImageNotFoundError,
+)
+from ecs.tasks.container_spec import LABEL_DEADLINE
+from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, VOLUME_NAME_PREFIX, InitMount
+from ecs.tasks.reaper import Reaper
+
+_log = structlog.get_logger()
+
+FILLER_NAME_PREFIX = VOLUME_NAME_PREFIX
+_MODE = 0o555
+_FILLER_SECONDS = 120
+"""How long a container that fills the volume may be there; then the sweep deletes it."""
+_KEPT_SECONDS = 86_400
+"""How old another version's volume is before it is deleted: it may be that of a service beside."""
+_PAUSE_SECONDS = 5.0
+"""Between two checks: whoever brings images that cannot be mounted into causes no more of them."""
+
+
+class InitVolume:
+    """The volume of one engine. ``mount`` is ``None`` as long as tasks must do without it."""
+
+    def __init__(
+        self, api: DockerRemoteApi, reaper: Reaper, program_for: Callable[[str], bytes | None]
+    ) -> None:
+        self.mount: InitMount | None = None
+        self._reaper = reaper
+        self._program_for = program_for
+        self._program = b""
+        self._doubted = asyncio.Event()
+        self._volume_creator = AsyncVolumeCreator(api)
+        self._volume_lister = AsyncVolumeLister(api)
+        self._volume_deleter = AsyncVolumeDeleter(api)
+        self._image_inspector = AsyncImageInspector(api)
+        self._image_importer = AsyncImageImporter(api)
+        self._image_deleter = AsyncImageDeleter(api)
+        self._container_creator = AsyncContainerCreator(api)
+        self._archive_putter = AsyncArchivePutter(api)
+        self._archive_getter = AsyncArchiveGetter(api)
+
+    async def prepare(self, machine: str) -> None:
+        """Fill the volume with the program for ``machine``, if there is one; log why not.
+
+        Old volumes of other versions that nothing uses are deleted, and their images.
+        """
+        program = self._program_for(machine)
+        if program is None:
+            _log.warning(
+                "no init for this engine: tasks start more slowly; bin/build-native makes it",
+                machine=machine,
+            )
+            return
+        self._program = program
+        mount = InitMount.of(program)
+        try:
+            await self._fill(mount)
+            await self._delete_others(mount)
+        except EngineError as error:
+            _log.error("the init cannot be brought into the engine", error=str(error))
+        else:
+            self.mount = mount
+            _log.info("init ready", volume=mount.volume)
+
+    def doubt(self) -> None:
+        """Have the volume checked, since a container with it did not start."""
+        self._doubted.set()
+
+    async def keep(self) -> None:
+        """Check and refill the volume when it is doubted, until cancelled."""
+        while True:
+            await self._doubted.wait()
+            self._doubted.clear()
+            if self.mount is not None:
+                try:
+                    await self._fill(self.mount)
+                except EngineError as error:
+                    _log.error("the init's volume cannot be filled again", error=str(error))
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _fill(self, mount: InitMount) -> None:
+        await self._volume_creator.create(mount.volume, mount.labels)
+        image = await self._image(mount)
+        filler = f"{FILLER_NAME_PREFIX}{mount.digest}-{secrets.token_hex(4)}"
+        try:
+            await self._container_creator.create(filler, _filler_body(image, mount))
+            if not await self._is_filled(filler, mount):
+                await self._archive_putter.put(filler, mount.path, _archive(self._program))
+                if not await self._is_filled(filler, mount):
+                    raise EngineFailedError(f"the volume {mount.volume} did not take the program")
+                _log.info("volume filled", volume=mount.volume)
+        finally:
+            self._reaper.remove(filler)
+
+    async def _is_filled(self, filler: str, mount: InitMount) -> bool:
+        try:
+            archive = await self._archive_getter.get(filler, mount.program)
+        except EngineNotFoundError:
+            return False
+        return _program_in(archive) == self._program
+
+    async def _image(self, mount: InitMount) -> str:
+        try:
+            return (await self._image_inspector.image(mount.image)).image_id
+        except ImageNotFoundError:
+            labels = " ".join(f'{name}="{value}"' for name, value in mount.labels.items())
+            return await self._image_importer.import_layer(
+                mount.image,
+                _archive(self._program),
+                [f"LABEL {labels}", f'ENTRYPOINT ["/{PROGRAM_NAME}"]'],
+            )
+
+    async def _delete_others(self, own: InitMount) -> None:
+        for volume in await self._volume_lister.with_label(LABEL_INIT):
+            is_old = volume.created + _KEPT_SECONDS < time.time()
+            if volume.name == own.volume or not is_old:
+                continue
+            other = InitMount(volume.name.removeprefix(VOLUME_NAME_PREFIX))
+            # In use: a conflict. Whose it is fills it again when it finds it missing.
+            with suppress(EngineConflictError, EngineNotFoundError):
+                await self._volume_deleter.delete(volume.name)
+                await self._image_deleter.delete(other.image)
+                _log.info("volume of another version deleted", volume=volume.name)
+
+
+def _filler_body(image: str, mount: InitMount) -> dict[str, object]:
+    deadline = int(time.time() + _FILLER_SECONDS)
+    return {
+        "Image": image,
+        "Labels": {**mount.labels, LABEL_DEADLINE: str(deadline)},
+        "HostConfig": {"NetworkMode": "none", "Mounts": [mount.as_engine_mount(read_only=False)]},
+    }
+
+
+def _archive(program: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo(PROGRAM_NAME)
+        entry.size, entry.mode = len(program), _MODE
+        tar.addfile(entry, io.BytesIO(program))
+    return buffer.getvalue()
+
+
+def _program_in(archive: bytes) -> bytes | None:
+    """Return the one file of a tar, if it may be executed by everybody."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            entry = tar.next()
+            content = tar.extractfile(entry) if entry and entry.isreg() else None
+            # The engine puts the bits of the file's type beside its mode.
+            if entry is None or content is None or stat.S_IMODE(entry.mode) != _MODE:
+                return None
+            return content.read()
+    except tarfile.TarError:
+        return None
