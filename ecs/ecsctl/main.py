@@ -12,6 +12,7 @@ _COMMANDS = {
     "completion": "ecs.ecsctl.completion",
     "creds": "ecs.ecsctl.creds",
     "probe": "ecs.ecsctl.probe.command",
+    "render": "ecs.ecsctl.render",
     "sla": "ecs.ecsctl.sla.command",
 }
 """Each command, and the module in which a command of that name is."""
