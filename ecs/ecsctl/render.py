@@ -67,7 +67,9 @@ def render(file: Path, format_: str, output: Path | None, node: int) -> None:
     try:
         _replace(output, text)
     except OSError as error:
-        raise click.ClickException(f"{str(output)!r} cannot be written: {error.strerror}") from error
+        raise click.ClickException(
+            f"{str(output)!r} cannot be written: {error.strerror}"
+        ) from error
 
 
 def _replace(path: Path, text: str) -> None:

@@ -72,8 +72,8 @@ def booted(root: Path, user_data: str, directory: Path) -> Iterator[Machine]:
         booting = subprocess.Popen(
             # Should this process be killed, all goes with it.
             ["bash", "-ec", f'{join}; exec setpriv --pdeathsig KILL "$@"', "bash",
-             "unshare", "--fork", "--kill-child=KILL", "--pid", "--mount", "--uts", "--ipc", "--net",
-             "--cgroup", BOOT, root, directory],
+             "unshare", "--fork", "--kill-child=KILL", "--pid", "--mount", "--uts", "--ipc",
+             "--net", "--cgroup", BOOT, root, directory],
             stdin=subprocess.DEVNULL,
             stdout=(directory / "console").open("wb"),
             stderr=subprocess.STDOUT,
@@ -113,7 +113,9 @@ def cgroup(name: str) -> Iterator[str]:
             made.append(hierarchy / name)
             for setting in ("cpuset.cpus", "cpuset.mems"):
                 # Version 1 alone wants them before anybody joins.
-                if (hierarchy / "cgroup.clone_children").exists() and (hierarchy / setting).exists():
+                if (hierarchy / "cgroup.clone_children").exists() and (
+                    hierarchy / setting
+                ).exists():
                     (hierarchy / name / setting).write_text((hierarchy / setting).read_text())
         if (CGROUPS / "cgroup.procs").exists():
             break

@@ -24,8 +24,11 @@ def render(node: Node) -> str:
     return document(
         {
             "hostname": node.host_name,
-            **({"ssh_authorized_keys": list(node.ssh_authorized_keys)}
-               if node.ssh_authorized_keys else {}),
+            **(
+                {"ssh_authorized_keys": list(node.ssh_authorized_keys)}
+                if node.ssh_authorized_keys
+                else {}
+            ),
             "write_files": [
                 {
                     "path": file.path,

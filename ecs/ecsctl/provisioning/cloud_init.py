@@ -18,8 +18,11 @@ def render(node: Node) -> str:
     return document(
         {
             "hostname": node.host_name,
-            **({"ssh_authorized_keys": list(node.ssh_authorized_keys)}
-               if node.ssh_authorized_keys else {}),
+            **(
+                {"ssh_authorized_keys": list(node.ssh_authorized_keys)}
+                if node.ssh_authorized_keys
+                else {}
+            ),
             # Before the packages are there: the engine's first start is with our daemon.json.
             "write_files": [
                 {

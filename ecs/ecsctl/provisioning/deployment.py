@@ -123,16 +123,17 @@ def _checked(document: Any, directory: Path) -> tuple[Deployment | None, list[Fa
     if faults:
         return None, faults
     filled = _filled(schema(), document)
-    settings, faults = _settings(filled["limits"])
-    answer_timeout_seconds = _answer_timeout(filled, settings)
-    faults += _contradictions(filled, settings, answer_timeout_seconds)
     files = NamedFiles(directory)
     secrets = _secrets(filled, files)
-    faults += files.faults
+    settings, faults = _settings(filled["limits"])
+    faults += [*_contradictions(filled), *files.faults]
+    if settings is None:
+        return None, faults
+    answer_timeout_seconds = _answer_timeout(filled, settings)
+    faults += _contradictions_with(settings, filled, answer_timeout_seconds)
     if faults:
         return None, faults
-    firewall = _firewall(filled)
-    return Deployment(filled, settings, answer_timeout_seconds, secrets, firewall), []
+    return Deployment(filled, settings, answer_timeout_seconds, secrets, _firewall(filled)), []
 
 
 def _filled(rules: Any, value: Any) -> Any:
@@ -154,19 +155,15 @@ def _filled(rules: Any, value: Any) -> Any:
     return filled
 
 
-def _settings(limits: Mapping[str, Any]) -> tuple[Settings, list[Fault]]:
+def _settings(limits: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     try:
         return Settings.model_validate(dict(limits)), []
     except pydantic.ValidationError as error:
-        faults = []
-        for found in error.errors():
-            told = found["msg"].removeprefix("Value error, ")
-            # The settings' own words begin with the name: two of them contradict each other.
-            name, _, detail = told.partition(" ")
-            if found["loc"]:
-                name, detail = str(found["loc"][0]), f"is not allowed: {told}"
-            faults.append(Fault(f"/limits/{name}", detail))
-        return Settings(), faults
+        # The schema has the bounds of each; what is left is two that contradict each other, and
+        # the settings' own words begin with the name of one.
+        told = [found["msg"].removeprefix("Value error, ") for found in error.errors()]
+        parts = [each.partition(" ") for each in told]
+        return None, [Fault(f"/limits/{name}", detail) for name, _, detail in parts]
 
 
 def _answer_timeout(document: Mapping[str, Any], settings: Settings) -> int:
@@ -182,9 +179,7 @@ def _longest_answer(settings: Settings) -> int:
     )
 
 
-def _contradictions(
-    document: Mapping[str, Any], settings: Settings, answer_timeout_seconds: int
-) -> list[Fault]:
+def _contradictions(document: Mapping[str, Any]) -> list[Fault]:
     """Return what the schema cannot see: values that do not go together."""
     faults = []
     api, docs = _domains(document)
@@ -196,6 +191,14 @@ def _contradictions(
     front, back = (ipaddress.IPv4Network(document["networks"][name]) for name in ("front", "docs"))
     if front.overlaps(back):
         faults.append(Fault("/networks/docs", not_allowed(str(back), f"a network beside {front}")))
+    return faults
+
+
+def _contradictions_with(
+    settings: Settings, document: Mapping[str, Any], answer_timeout_seconds: int
+) -> list[Fault]:
+    """Return where the front door and the service do not go together."""
+    faults = []
     longest = _longest_answer(settings)
     if answer_timeout_seconds < longest:
         takes = f"at least queue, pull and run limits together, {longest}"
@@ -220,7 +223,7 @@ def _secrets(document: Mapping[str, Any], files: NamedFiles) -> Secrets:
         "/tls",
         document["tls"]["certificate"],
         document["tls"]["key"],
-        [("/domains/api", api), ("/domains/docs", docs)],
+        {"/domains/api": api, "/domains/docs": docs},
     )
     keys = files.read_keys("/keys_file", document["keys_file"])
     headers_file = document.get("telemetry", {}).get("otlp_headers_file")
@@ -240,9 +243,7 @@ def _firewall(document: Mapping[str, Any]) -> Firewall:
             for entry in wanted["allowed_destinations"]
         ),
         denied_networks=tuple(map(ipaddress.ip_network, wanted["denied_networks"])),
-        open_tcp_ports=tuple(
-            sorted({*wanted["open_tcp_ports"], ports["http"], ports["https"]})
-        ),
+        open_tcp_ports=tuple(sorted({*wanted["open_tcp_ports"], ports["http"], ports["https"]})),
     )
 
 

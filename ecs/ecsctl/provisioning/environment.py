@@ -47,9 +47,7 @@ def _front_door(deployment: Deployment) -> dict[str, str]:
         "NGINX_DOCS_DOMAIN": docs,
         "NGINX_HTTPS_PORT": str(document["ports"]["https"]),
         "NGINX_TLS_PROFILE": document["tls"]["profile"],
-        **{
-            f"NGINX_{name.upper()}": _word(value) for name, value in document["front_door"].items()
-        },
+        **{f"NGINX_{name.upper()}": _word(value) for name, value in document["front_door"].items()},
         "NGINX_ANSWER_TIMEOUT_SECONDS": str(deployment.answer_timeout_seconds),
     }
 

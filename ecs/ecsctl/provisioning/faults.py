@@ -68,25 +68,27 @@ def located(fault: Fault, lines: Mapping[str, int], file_name: str) -> str:
 def _faults(error: ValidationError, root: Any) -> Iterator[Fault]:
     path = list(error.absolute_path)
     schema: Any = error.schema
+    rule: Any = error.validator_value
+    document: Any = error.instance
     match error.validator:
         case "required":
-            for name in error.validator_value:
-                if name not in error.instance:
+            for name in rule:
+                if name not in document:
                     wanted = takes(schema["properties"][name], root)
                     yield Fault(pointer([*path, name]), f"is missing: it takes {wanted}")
         case "additionalProperties":
             known = ", ".join(schema["properties"])
-            for name in error.instance:
+            for name in document:
                 if name not in schema["properties"]:
                     yield Fault(pointer([*path, name]), f"is no field; known here are {known}")
         case "maxItems":
-            yield Fault(pointer(path), f"has too many entries: at most {error.validator_value}")
+            yield Fault(pointer(path), f"has too many entries: at most {rule}")
         case _:
             wanted = takes(schema, root)
             if schema.get("writeOnly") or schema["type"] in ("object", "array"):
                 yield Fault(pointer(path), f"is not allowed: it takes {wanted}")
             else:
-                yield Fault(pointer(path), not_allowed(error.instance, wanted))
+                yield Fault(pointer(path), not_allowed(document, wanted))
 
 
 def takes(schema: Any, root: Any) -> str:
@@ -97,9 +99,6 @@ def takes(schema: Any, root: Any) -> str:
         return str(schema["rule"])
     if "enum" in schema:
         return " or ".join(schema["enum"])
-    bounds = (
-        f" from {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
-    )
+    bounds = f" from {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
     names = f": {', '.join(schema['properties'])}" if "properties" in schema else ""
     return f"{_TYPES[schema['type']]}{bounds}{names}"
-
