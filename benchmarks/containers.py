@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 
 import aiohttp
 import docker
-from docker.models.containers import Container
 
 from benchmarks.service import free_port
 
@@ -34,8 +33,9 @@ SLEEPERS, SLEEP_SECONDS = 100, 15
 CONNECTIONS = 32
 WRITERS, WRITER_ROUNDS, WRITTEN_MIB = 4, 3, 100
 MIB = 2**20
+CGROUPS = Path("/sys/fs/cgroup")
 NO_LIMITS = {
-    f"NGINX_{name}": "100000"
+    f"NGINX_{name}": "60000"
     for name in (
         "ADDRESS_REQUESTS_PER_SECOND",
         "ADDRESS_BURST_REQUESTS",
@@ -57,30 +57,61 @@ class Peak:
     cpu_seconds: float = 0
 
 
-class Sampler(threading.Thread):
-    """Asks the engine what a container uses, until it is stopped."""
+class Usage:
+    """Reads the control groups of a container; version 1 and 2 of them differ in names alone."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, process: int) -> None:
+        self._directories: dict[str, Path] = {}
+        for line in Path(f"/proc/{process}/cgroup").read_text(encoding="ascii").splitlines():
+            _, controllers, path = line.split(":")
+            for controller in controllers.split(","):
+                self._directories[controller] = CGROUPS / controller / path.lstrip("/")
+
+    def memory_bytes(self) -> int:
+        """Without what the kernel would give back: inactive pages of files."""
+        stat = self._pairs("memory", "memory.stat")
+        used = self._first("memory", "memory.usage_in_bytes", "memory.current")
+        return used - stat.get("total_inactive_file", stat["inactive_file"])
+
+    def pids(self) -> int:
+        """Processes and threads."""
+        return self._first("pids", "pids.current")
+
+    def cpu_seconds(self) -> float:
+        """Since the container's start."""
+        if "cpuacct" in self._directories:
+            return self._first("cpuacct", "cpuacct.usage") / 1e9
+        return self._pairs("cpu", "cpu.stat")["usage_usec"] / 1e6
+
+    def _first(self, controller: str, *names: str) -> int:
+        directory = self._directory(controller)
+        path = next(directory / name for name in names if (directory / name).exists())
+        return int(path.read_text(encoding="ascii"))
+
+    def _pairs(self, controller: str, name: str) -> dict[str, int]:
+        lines = (self._directory(controller) / name).read_text(encoding="ascii").splitlines()
+        return {key: int(value) for key, value in map(str.split, lines)}
+
+    def _directory(self, controller: str) -> Path:
+        return self._directories.get(controller) or self._directories[""]
+
+
+class Sampler(threading.Thread):
+    """Looks at what a container uses, until it is stopped."""
+
+    def __init__(self, usage: Usage) -> None:
         super().__init__()
         self.peak = Peak()
-        self._container = container
+        self._usage = usage
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Sample; the engine counts CPU from the container's start."""
-        first = 0.0
+        """Sample."""
+        first = self._usage.cpu_seconds()
         while not self._stopped.wait(SAMPLE_SECONDS):
-            stats = self._container.client.api.stats(  # type: ignore[union-attr]
-                self._container.id or "", stream=False, one_shot=True
-            )
-            memory = stats["memory_stats"]
-            details = memory["stats"]
-            inactive = details.get("total_inactive_file", details.get("inactive_file", 0))
-            self.peak.memory_bytes = max(self.peak.memory_bytes, memory["usage"] - inactive)
-            self.peak.pids = max(self.peak.pids, stats["pids_stats"]["current"])
-            used = stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
-            first = first or used
-            self.peak.cpu_seconds = used - first
+            self.peak.memory_bytes = max(self.peak.memory_bytes, self._usage.memory_bytes())
+            self.peak.pids = max(self.peak.pids, self._usage.pids())
+            self.peak.cpu_seconds = self._usage.cpu_seconds() - first
 
     def stop(self) -> None:
         """End sampling."""
@@ -160,15 +191,17 @@ async def measure(line: str, port: int, directory: Path) -> None:
     credentials = words[words.index("-u") + 1].encode()
     trust = ssl.create_default_context(cafile=directory / "tls" / "ca.pem")
     client = docker.from_env()
-    containers = {
-        name: client.containers.list(
-            filters={
-                "label": [
-                    f"com.docker.compose.project={PROJECT}",
-                    f"com.docker.compose.service={name}",
-                ]
-            }
-        )[0]
+    usages = {
+        name: Usage(
+            client.containers.list(
+                filters={
+                    "label": [
+                        f"com.docker.compose.project={PROJECT}",
+                        f"com.docker.compose.service={name}",
+                    ]
+                }
+            )[0].attrs["State"]["Pid"]
+        )
         for name in CONTAINERS
     }
     async with aiohttp.ClientSession(
@@ -180,7 +213,7 @@ async def measure(line: str, port: int, directory: Path) -> None:
         print("| load | container | memory, MiB | CPUs, mean | processes and threads |")
         print("|---|---|---|---|---|")
         for name, load in PHASES.items():
-            samplers = {each: Sampler(container) for each, container in containers.items()}
+            samplers = {each: Sampler(usage) for each, usage in usages.items()}
             for sampler in samplers.values():
                 sampler.start()
             start = time.monotonic()

@@ -49,7 +49,7 @@ def everything() -> Document:
             "max_queued_tasks": 100,
             "queue_timeout_seconds": 30,
             "pull_timeout_seconds": 120,
-            "default_timeout_seconds": 0.5,
+            "default_timeout_seconds": 10.5,
             "max_timeout_seconds": 600,
             "drain_timeout_seconds": 20,
             "default_memory_bytes": 67108864,

@@ -68,18 +68,23 @@ def booted(root: Path, user_data: str, directory: Path) -> Iterator[Machine]:
     seed.mkdir(parents=True)
     (seed / "user-data").write_text(user_data)
     (seed / "meta-data").write_text(f"instance-id: {directory.name}\n")
-    with cgroup(f"ecs-test-{secrets.token_hex(4)}") as join:
+    with cgroup(f"ecs-test-{secrets.token_hex(4)}") as join, (directory / "console").open("wb") as log:
         booting = subprocess.Popen(
             # Should this process be killed, all goes with it.
             ["bash", "-ec", f'{join}; exec setpriv --pdeathsig KILL "$@"', "bash",
              "unshare", "--fork", "--kill-child=KILL", "--pid", "--mount", "--uts", "--ipc",
              "--net", "--cgroup", BOOT, root, directory],
             stdin=subprocess.DEVNULL,
-            stdout=(directory / "console").open("wb"),
+            stdout=log,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            yield Machine(_init_of(booting), directory)
+            machine = Machine(_init_of(booting), directory)
+            try:
+                yield machine
+            except BaseException:
+                print(machine.run("journalctl", "--no-pager", "--lines=200", check=False))
+                raise
         finally:
             booting.kill()
             booting.wait()

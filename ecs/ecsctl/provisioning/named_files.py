@@ -58,8 +58,8 @@ class NamedFiles:
             if not _KEY_LINE.fullmatch(line):
                 self._fault(
                     pointer,
-                    f"= {name!r} has no key:hash[:comment] in line {number} whose hash is SHA-crypt, "
-                    "apr1, bcrypt or SSHA; `ecsctl creds make` makes keys",
+                    f"= {name!r} has no key:hash[:comment] in line {number}, the hash being "
+                    "SHA-crypt, apr1, bcrypt or SSHA; `ecsctl creds make` makes keys",
                 )
                 return ""
         if text and not keys:
