@@ -47,7 +47,9 @@ class ProvisionedNode:
         )  # fmt: skip
 
     def answers(self, host: str, path: str) -> bool:
-        return subprocess.run(self.curl(host, path), capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(self.curl(host, path), capture_output=True, check=False).returncode == 0
+        )
 
     def task(self, *cmd: str) -> "subprocess.Popen[str]":
         """Begin a task."""
@@ -123,9 +125,9 @@ def test_it_has_its_name_its_packages_its_operators_key_and_its_time_servers(
     assert node.machine.path("/home/debian/.ssh/authorized_keys").read_text().splitlines() == list(
         node.model.ssh_authorized_keys
     )
-    assert "server ntp.example.org iburst" in node.machine.path(
-        "/etc/chrony/chrony.conf"
-    ).read_text()
+    assert (
+        "server ntp.example.org iburst" in node.machine.path("/etc/chrony/chrony.conf").read_text()
+    )
 
 
 def test_every_unit_runs_and_comes_again_after_a_boot(node: ProvisionedNode) -> None:

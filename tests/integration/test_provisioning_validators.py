@@ -6,19 +6,18 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from ecs.ecsctl.main import ecsctl
-from ecs.ecsctl.provisioning.deployment import load
+from ecs.ecsctl.provisioning.deployment import load, schema
 from ecs.ecsctl.provisioning.model import Node, Platform, build
 from tests.deployments import Document, everything, example, write, write_named_files
 from tests.node.debian import debian_root, in_root
+from tests.unit.ecsctl.provisioning.broken import resolved
 
 CLOUD_INIT_KEYS = {
     "hostname", "ssh_authorized_keys", "write_files", "ntp", "package_update", "packages", "runcmd",
@@ -70,22 +69,34 @@ def document(name: str) -> Document:
     return {field: example()[field] for field in wanted}
 
 
-@pytest.fixture(scope="module", params=DEPLOYMENTS)
-def rendered(
-    request: pytest.FixtureRequest, directory: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Platform, Rendered]]:
+Renderings = dict[Platform, Rendered]
+
+
+def render_all(directory: Path, name: str, factory: pytest.TempPathFactory) -> Renderings:
     """All three renderings of a deployment, as the program writes them."""
-    path = write(directory, document(request.param))
+    path = write(directory, document(name))
     deployment = load(path)
     renderings = {}
     for platform in Platform:
-        shared = tmp_path_factory.mktemp(platform.value)
+        shared = factory.mktemp(platform.value)
         output = shared / "rendered"
         arguments = ["render", str(path), "--format", platform.value, "-o", str(output)]
         ecsctl.main(arguments, standalone_mode=False)
         node = build(deployment, 1, platform)
         renderings[platform] = Rendered(platform, output.read_text(), node, shared)
-    yield renderings
+    return renderings
+
+
+@pytest.fixture(scope="module", params=DEPLOYMENTS)
+def rendered(
+    request: pytest.FixtureRequest, directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Renderings:
+    return render_all(directory, request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def of_the_example(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Renderings:
+    return render_all(directory, "example", tmp_path_factory)
 
 
 def refusal(root: Path, shared: Path, *command: str) -> str:
@@ -100,7 +111,7 @@ def refusal(root: Path, shared: Path, *command: str) -> str:
     [(Platform.FLATCAR, CLOUD_CONFIG_KEYS), (Platform.DEBIAN, CLOUD_INIT_KEYS)],
 )
 def test_cloud_init_takes_it_and_it_has_no_key_that_nobody_reads(
-    platform: Platform, keys: set[str], rendered: dict[Platform, Rendered], root: Path
+    platform: Platform, keys: set[str], rendered: Renderings, root: Path
 ) -> None:
     one = rendered[platform]
 
@@ -112,9 +123,9 @@ def test_cloud_init_takes_it_and_it_has_no_key_that_nobody_reads(
 
 
 def test_cloud_init_refuses_a_mode_that_is_not_quoted(
-    rendered: dict[Platform, Rendered], root: Path, tmp_path: Path
+    of_the_example: Renderings, root: Path, tmp_path: Path
 ) -> None:
-    text = rendered[Platform.DEBIAN].text
+    text = of_the_example[Platform.DEBIAN].text
     (tmp_path / "rendered").write_text(text.replace("permissions: '0600'", "permissions: 0600", 1))
 
     said = refusal(root, tmp_path, "cloud-init", "schema", "-c", "/mnt/rendered")
@@ -123,7 +134,7 @@ def test_cloud_init_refuses_a_mode_that_is_not_quoted(
 
 
 def test_flatcar_gets_the_files_and_units_of_the_model(
-    rendered: dict[Platform, Rendered],
+    rendered: Renderings,
 ) -> None:
     one = rendered[Platform.FLATCAR]
     parsed = yaml.safe_load(one.text)
@@ -144,7 +155,7 @@ def test_flatcar_gets_the_files_and_units_of_the_model(
     assert started == {"ecs.target", "ecs-firewall.service"}
 
 
-def test_debian_gets_the_files_and_units_of_the_model(rendered: dict[Platform, Rendered]) -> None:
+def test_debian_gets_the_files_and_units_of_the_model(rendered: Renderings) -> None:
     one = rendered[Platform.DEBIAN]
     groups = {"root": 0, "www-data": 33}
     units = {
@@ -161,16 +172,16 @@ def test_debian_gets_the_files_and_units_of_the_model(rendered: dict[Platform, R
     } == one.files | units
 
 
-def test_ignition_takes_it(rendered: dict[Platform, Rendered], root: Path) -> None:
+def test_ignition_takes_it(rendered: Renderings, root: Path) -> None:
     one = rendered[Platform.FEDORA_COREOS]
 
     assert in_root(root, "ignition-validate", "/mnt/rendered", shared=one.directory) == ""
 
 
 def test_ignition_refuses_what_is_none(
-    rendered: dict[Platform, Rendered], root: Path, tmp_path: Path
+    of_the_example: Renderings, root: Path, tmp_path: Path
 ) -> None:
-    parsed = json.loads(rendered[Platform.FEDORA_COREOS].text)
+    parsed = json.loads(of_the_example[Platform.FEDORA_COREOS].text)
     parsed["storage"]["files"][0]["mode"] = 0o10000
     (tmp_path / "rendered").write_text(json.dumps(parsed))
 
@@ -180,7 +191,7 @@ def test_ignition_refuses_what_is_none(
 
 
 def test_fedora_coreos_gets_the_files_and_units_of_the_model(
-    rendered: dict[Platform, Rendered],
+    rendered: Renderings,
 ) -> None:
     one = rendered[Platform.FEDORA_COREOS]
     parsed = json.loads(one.text)
@@ -201,9 +212,7 @@ def test_fedora_coreos_gets_the_files_and_units_of_the_model(
     assert enabled == {"ecs.target", "ecs-firewall.service"}
 
 
-def test_ignition_applies_it(
-    rendered: dict[Platform, Rendered], root: Path, tmp_path: Path
-) -> None:
+def test_ignition_applies_it(rendered: Renderings, root: Path, tmp_path: Path) -> None:
     """By the program that does so on Fedora CoreOS, at its first boot, to an empty machine."""
     one = rendered[Platform.FEDORA_COREOS]
     program = "/usr/lib/dracut/modules.d/30ignition/ignition"
@@ -211,10 +220,14 @@ def test_ignition_applies_it(
     machine = tmp_path / "machine"
     for name in ("etc", "usr/bin", "root", "home"):
         (machine / name).mkdir(parents=True)
+    (machine / "etc/selinux").mkdir()
+    (machine / "etc/selinux/config").write_text("SELINUXTYPE=targeted\n")
+    # It labels what it made; this kernel knows no labels.
+    (tmp_path / "setfiles").symlink_to("/usr/bin/true")
     (machine / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     (machine / "etc/group").write_text("root:x:0:\n")
     stages = " && ".join(
-        f"IGNITION_CONFIG_FILE=/mnt/rendered {program} --platform=file --root=/mnt/machine "
+        f"PATH=/mnt:$PATH IGNITION_CONFIG_FILE=/mnt/rendered {program} --platform=file --root=/mnt/machine "
         f"--config-cache=/tmp/ignition.json --stage={stage} --log-to-stdout"
         for stage in ("fetch-offline", "fetch", "files")
     )
@@ -234,7 +247,7 @@ def test_ignition_applies_it(
 
 @pytest.mark.parametrize("platform", Platform)
 def test_systemd_has_nothing_to_say_about_the_units(
-    platform: Platform, rendered: dict[Platform, Rendered], root: Path
+    platform: Platform, rendered: Renderings, root: Path
 ) -> None:
     one = rendered[platform]
     for name, content in one.units.items():
@@ -248,20 +261,18 @@ def test_systemd_has_nothing_to_say_about_the_units(
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("right", "wrong", "told"),
     [
-        ("TimeoutStopSec=soon", "Failed to parse TimeoutStopSec= parameter"),
-        ("Restarts=always", "Unknown key name 'Restarts' in section 'Service'"),
-        ("ExecReload=/usr/bin/dokker", "Command /usr/bin/dokker is not executable"),
+        ("ExecStart=/usr/bin/docker", "ExecStart=/usr/bin/dokker", "/usr/bin/dokker is not exec"),
+        ("TimeoutStopSec=", "TimeoutStopSec=soon", "Failed to parse time value, ignoring: soon"),
+        ("Restart=", "Restarts=", "Unknown key 'Restarts' in section [Service], ignoring."),
     ],
 )
 def test_systemd_says_what_is_wrong_with_a_unit(
-    broken: str, told: str, rendered: dict[Platform, Rendered], root: Path, tmp_path: Path
+    right: str, wrong: str, told: str, of_the_example: Renderings, root: Path, tmp_path: Path
 ) -> None:
-    for name, content in rendered[Platform.DEBIAN].units.items():
-        (tmp_path / name).write_text(content)
-    with (tmp_path / "ecs-nginx.service").open("a") as unit:
-        unit.write(f"{broken}\n")
+    for name, content in of_the_example[Platform.DEBIAN].units.items():
+        (tmp_path / name).write_text(content.replace(right, wrong))
 
     assert told in verified(root, tmp_path, "ecs-nginx.service")
 
@@ -295,9 +306,6 @@ def test_the_firewall_is_one_that_the_kernel_takes(
 def test_nginx_takes_the_largest_limits_that_the_schema_allows(
     directory: Path, tmp_path: Path
 ) -> None:
-    from tests.unit.ecsctl.provisioning.broken import resolved, fields  # noqa: PLC0415
-    from ecs.ecsctl.provisioning.deployment import schema  # noqa: PLC0415
-
     whole = copy.deepcopy(everything())
     for name, rules in schema()["properties"]["front_door"]["properties"].items():
         whole["front_door"][name] = resolved(rules)["maximum"]

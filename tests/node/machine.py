@@ -68,7 +68,10 @@ def booted(root: Path, user_data: str, directory: Path) -> Iterator[Machine]:
     seed.mkdir(parents=True)
     (seed / "user-data").write_text(user_data)
     (seed / "meta-data").write_text(f"instance-id: {directory.name}\n")
-    with cgroup(f"ecs-test-{secrets.token_hex(4)}") as join, (directory / "console").open("wb") as log:
+    with (
+        cgroup(f"ecs-test-{secrets.token_hex(4)}") as join,
+        (directory / "console").open("wb") as log,
+    ):
         booting = subprocess.Popen(
             # Should this process be killed, all goes with it.
             ["bash", "-ec", f'{join}; exec setpriv --pdeathsig KILL "$@"', "bash",
