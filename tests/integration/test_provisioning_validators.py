@@ -227,8 +227,8 @@ def test_ignition_applies_it(rendered: Renderings, root: Path, tmp_path: Path) -
     (machine / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     (machine / "etc/group").write_text("root:x:0:\n")
     stages = " && ".join(
-        f"PATH=/mnt:$PATH IGNITION_CONFIG_FILE=/mnt/rendered {program} --platform=file --root=/mnt/machine "
-        f"--config-cache=/tmp/ignition.json --stage={stage} --log-to-stdout"
+        f"PATH=/mnt:$PATH IGNITION_CONFIG_FILE=/mnt/rendered {program} --platform=file "
+        f"--root=/mnt/machine --config-cache=/tmp/ignition.json --stage={stage} --log-to-stdout"
         for stage in ("fetch-offline", "fetch", "files")
     )
     without_user = json.loads(one.text) | {"passwd": {}}  # there is no user to be found

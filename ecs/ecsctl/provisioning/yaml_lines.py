@@ -24,6 +24,21 @@ def read(text: str) -> tuple[Any, dict[str, int]]:
     Raises:
         YamlError: no YAML, a field twice, an alias, a number that is none.
     """
+    try:
+        return _read(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        # What PyYAML says of a tag or of a value would repeat it, and it may be a secret.
+        is_syntax = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+        raise YamlError(line, f"is no YAML: {error.problem}" if is_syntax else _STRANGE) from None
+    except (yaml.YAMLError, ValueError):
+        raise YamlError(1, _STRANGE) from None
+
+
+_STRANGE = "is no YAML that is taken here: plain fields, lists, text and numbers"
+
+
+def _read(text: str) -> tuple[Any, dict[str, int]]:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -32,18 +47,8 @@ def read(text: str) -> tuple[Any, dict[str, int]]:
         lines: dict[str, int] = {}
         _look(node, (), lines, set())
         return _with_whole_numbers(loader.construct_document(node)), lines
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        # What PyYAML says of a tag or of a value would repeat it, and it may be a secret.
-        is_syntax = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
-        raise YamlError(line, f"is no YAML: {error.problem}" if is_syntax else _STRANGE) from None
-    except (yaml.YAMLError, ValueError):
-        raise YamlError(1, _STRANGE) from None
     finally:
         loader.dispose()
-
-
-_STRANGE = "is no YAML that is taken here: plain fields, lists, text and numbers"
 
 
 def _look(node: yaml.Node, path: Path, lines: dict[str, int], seen: set[int]) -> None:

@@ -1,11 +1,16 @@
 """The certificate, the keys and the headers that a deployment file names are checked themselves."""
 
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tests.deployments import everything
 from tests.unit.ecsctl.provisioning.rendering import assert_refused
@@ -104,12 +109,10 @@ def test_a_key_with_a_passphrase_is_told_and_nobody_is_asked(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = directory / KEY
-    encrypted = subprocess.run(
-        ["openssl", "pkey", "-in", path, "-aes256", "-passout", "pass:TOPSECRET"],
-        check=True,
-        capture_output=True,
+    key = load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"TOPSECRET"))
     )
-    path.write_bytes(encrypted.stdout)
 
     assert "the key without a passphrase" in refused(capsys, directory)
 

@@ -1,0 +1,168 @@
+"""What a deployment makes of a node: the parts that no validator judges."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ecs.ecsctl.provisioning.deployment import Deployment, load, schema
+from ecs.ecsctl.provisioning.model import Node, Platform, build
+from ecs.settings import Settings, environment_variable
+from tests.deployments import HEADERS, Document, changed, everything, write
+from tests.unit.ecsctl.provisioning.broken import resolved
+from tests.unit.parameters_table import PARAMETERS
+
+NOT_LIMITS = {"NGINX_DOMAIN", "NGINX_DOCS_DOMAIN", "NGINX_HTTPS_PORT", "NGINX_TLS_PROFILE"}
+PATHS = {"NGINX_TLS_CERTIFICATE", "NGINX_TLS_KEY", "NGINX_KEYS_FILE"}
+UPSTREAMS = {"NGINX_SERVICE", "NGINX_APIDOCS"}
+
+
+def loaded(directory: Path, document: Document) -> Deployment:
+    return load(write(directory, document))
+
+
+def contents(node: Node) -> dict[str, str]:
+    return {file.path: file.content for file in node.files}
+
+
+def variables(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def least() -> Document:
+    wanted = ("domains", "tls", "keys_file", "images")
+    return {field: everything()[field] for field in wanted}
+
+
+def test_the_service_gets_the_limits_and_where_to_send_telemetry(directory: Path) -> None:
+    document = everything()
+    node = build(loaded(directory, document), 1, Platform.DEBIAN)
+
+    found = variables(contents(node)["/etc/ecs/services.env"])
+
+    assert found.pop("ECS_INSTANCE") == "node-1"
+    assert found.pop("ECS_TRUSTED_PROXIES") == "172.31.1.3"
+    assert found.pop("ECS_OTLP_ENDPOINT") == document["telemetry"]["otlp_endpoint"]
+    assert found.pop("ECS_OTLP_HEADERS") == HEADERS
+    lists = {"allowed_registries": "docker.io,registry.example.org:5000"}
+    assert found == {
+        f"ECS_{name.upper()}": str(lists.get(name, value))
+        for name, value in document["limits"].items()
+    }
+
+
+def test_the_limits_are_the_services_settings_with_their_bounds() -> None:
+    for name, rules in schema()["properties"]["limits"]["properties"].items():
+        assert environment_variable(name) == f"ECS_{name.upper()}"
+        for value in (resolved(rules).get("minimum"), resolved(rules).get("maximum")):
+            if value is not None:
+                Settings.model_validate({**LOOSE, name: value})
+
+
+LOOSE = {
+    "default_timeout_seconds": 0.1, "max_timeout_seconds": 86400,
+    "default_memory_bytes": 6291456, "max_memory_bytes": 2**50,
+    "default_cpus": 0.01, "default_pids": 1, "max_pids": 1000000,
+}  # fmt: skip
+
+
+def test_nginx_gets_every_parameter_that_it_has(directory: Path) -> None:
+    document = everything()
+    node = build(loaded(directory, document), 1, Platform.DEBIAN)
+    lines = PARAMETERS.read_text(encoding="utf-8").splitlines()
+    known = {line.split()[0] for line in lines if line and not line.startswith("#")}
+
+    found = variables(contents(node)["/etc/ecs/nginx.env"])
+
+    assert set(found) == known - PATHS
+    assert found["NGINX_SERVICE"] == "172.31.1.2:8448"
+    assert found["NGINX_APIDOCS"] == "172.31.2.2:8080"
+    assert {name: found[name] for name in known - PATHS - NOT_LIMITS - UPSTREAMS} == {
+        f"NGINX_{name.upper()}": str(value) for name, value in document["front_door"].items()
+    }
+
+
+def test_nginx_waits_longer_than_a_task_may_take(directory: Path) -> None:
+    document = changed(everything(), lambda whole: whole["front_door"].clear())
+
+    deployment = loaded(directory, document)
+
+    limits = document["limits"]
+    longest = sum(limits[f"{name}_timeout_seconds"] for name in ("queue", "pull", "max"))
+    assert deployment.answer_timeout_seconds == longest + 240
+
+
+def test_the_documentations_domain_is_beneath_the_apis(directory: Path) -> None:
+    document = changed(least(), lambda whole: whole["domains"].pop("docs"))
+
+    assert loaded(directory, document).domains == ("ecs.example.org", "docs.ecs.example.org")
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_secrets_are_for_root_alone(platform: Platform, directory: Path) -> None:
+    node = build(loaded(directory, everything()), 1, platform)
+
+    modes = {file.path: (file.mode, file.group_id) for file in node.files}
+
+    assert modes["/etc/ecs/tls/privkey.pem"] == (0o600, 0)
+    assert modes["/etc/ecs/services.env"] == (0o600, 0)
+    assert modes["/etc/ecs/keys/htpasswd"] == (0o640, 33)
+    secrets = [HEADERS, (directory / "tls/privkey.pem").read_text()]
+    for file in node.files:
+        if any(secret in file.content for secret in secrets):
+            assert file.mode == 0o600
+    assert not any(secret in unit.content for secret in secrets for unit in node.units)
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_the_engine_has_no_tcp_socket(platform: Platform, directory: Path) -> None:
+    node = build(loaded(directory, everything()), 1, platform)
+    configuration = json.loads(contents(node)["/etc/docker/daemon.json"])
+
+    assert "hosts" not in configuration
+    assert configuration["icc"] is False
+    assert configuration["log-opts"] == {"max-size": "10m", "max-file": "5"}
+    assert not any("2375" in text for text in contents(node).values())
+    assert not any("tcp://" in unit.content for unit in node.units)
+
+
+def test_a_stop_is_longer_than_a_drain(directory: Path) -> None:
+    node = build(loaded(directory, everything()), 1, Platform.DEBIAN)
+    unit = next(unit.content for unit in node.units if unit.name == "ecs-services.service")
+
+    # 20 seconds of draining, 30 of cleaning up, and some to spare for engine and systemd.
+    assert "docker stop --time=60 ecs-services\n" in unit
+    assert "\nTimeoutStopSec=80\n" in unit
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_a_node_has_the_firewall_that_was_chosen(backend: str, directory: Path) -> None:
+    document = changed(everything(), lambda whole: whole["firewall"].update(backend=backend))
+
+    node = build(loaded(directory, document), 1, Platform.DEBIAN)
+
+    assert backend in node.packages
+    unit = next(unit.content for unit in node.units if unit.name == "ecs-firewall.service")
+    (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert start.rpartition(" ")[2].rpartition("=")[2] in contents(node)
+    rules = contents(node)["/etc/ecs/firewall/firewall.nft" if backend == "nftables" else
+                           "/etc/ecs/firewall/iptables.rules"]  # fmt: skip
+    for wanted in ("10.0.0.2", "10.0.7.0/24", "22", "9100", "8443", "8080"):
+        assert wanted in rules
+
+
+@pytest.mark.parametrize(
+    ("platform", "path"),
+    [
+        (Platform.FLATCAR, "/etc/systemd/timesyncd.conf.d/50-ecs.conf"),
+        (Platform.FEDORA_COREOS, "/etc/chrony.conf"),
+    ],
+)
+def test_time_servers_are_only_named_where_there_are_any(
+    platform: Platform, path: str, directory: Path
+) -> None:
+    named = contents(build(loaded(directory, everything()), 1, platform))
+    unnamed = contents(build(loaded(directory, least()), 1, platform))
+
+    assert "ntp.example.org" in named[path]
+    assert path not in unnamed
