@@ -199,6 +199,16 @@ def test_a_renewed_certificate_is_taken_without_a_stop(node: ProvisionedNode) ->
     assert node.answers(API, "/v1.1/_noop")
 
 
+def test_an_engine_that_is_restarted_takes_everything_with_it(node: ProvisionedNode) -> None:
+    before = node.inspect("ecs-nginx")["Id"]
+
+    node.machine.run("systemctl", "restart", "docker.service")
+
+    wait_until(lambda: node.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
+    assert node.inspect("ecs-nginx")["Id"] != before
+    assert node.property("ecs-nginx.service", "NRestarts") == "0"  # stopped and started, in order
+
+
 def test_stopping_drains_and_leaves_nothing_and_starting_serves_again(
     node: ProvisionedNode,
 ) -> None:
@@ -208,17 +218,17 @@ def test_stopping_drains_and_leaves_nothing_and_starting_serves_again(
         START_TIMEOUT_SECONDS,
     )
 
-    node.machine.run("systemctl", "stop", "ecs.target", *STOPPED)
+    # The networks are what stops last: for those the command waits.
+    node.machine.run("systemctl", "stop", "ecs.target", "ecs-networks.service")
 
     answer = json.loads(task.communicate()[0])
     assert (answer["exitCode"], answer["outcome"]) == (0, "exited")
     assert node.machine.run("docker", "ps", "--all", "--quiet") == ""
+    for name in CONTAINERS:
+        assert node.property(f"ecs-{name}.service", "Result") == "success"
     assert "ecs-" not in node.machine.run("docker", "network", "ls")
     assert node.machine.run("systemctl", "--failed", "--quiet", "--plain") == ""
 
     node.machine.run("systemctl", "start", "ecs.target")
 
     wait_until(lambda: node.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
-
-
-STOPPED = ("ecs-networks.service",)

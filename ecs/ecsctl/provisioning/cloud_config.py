@@ -4,23 +4,16 @@ https://github.com/flatcar/coreos-cloudinit/blob/flatcar-master/Documentation/cl
 """
 
 from ecs.ecsctl.provisioning.cloud_yaml import document
-from ecs.ecsctl.provisioning.model import Node
+from ecs.ecsctl.provisioning.model import Node, Unit
 
 
 def render(node: Node) -> str:
     """Return the user data."""
-    # In this order: files, then all units, then what is to be started.
-    units: list[dict[str, object]] = [
-        {
-            "name": unit.name,
-            "content": unit.content,
-            **({"enable": True, "command": "start"} if unit.is_enabled else {}),
-        }
-        for unit in node.units
-    ]
-    restarted: list[dict[str, object]] = [
-        {"name": name, "command": "restart"} for name in node.restarted_services
-    ]
+    # All files are written before the commands are given in this order: the firewall is up before
+    # the engine is, and the target is last, since its start waits for the images.
+    units = [_unit(unit) for unit in node.units if not unit.name.endswith(".target")]
+    units += [{"name": name, "command": "restart"} for name in node.restarted_services]
+    units += [_unit(unit) for unit in node.units if unit.name.endswith(".target")]
     return document(
         {
             "hostname": node.host_name,
@@ -39,6 +32,11 @@ def render(node: Node) -> str:
                 }
                 for file in node.files
             ],
-            "coreos": {"units": restarted + units},
+            "coreos": {"units": units},
         }
     )
+
+
+def _unit(unit: Unit) -> dict[str, object]:
+    started = {"enable": True, "command": "start"} if unit.is_enabled else {}
+    return {"name": unit.name, "content": unit.content, **started}
