@@ -1,4 +1,4 @@
-"""What the three containers need: memory, CPU, processes, idle and under four kinds of load.
+"""What the three containers need: memory, CPU, processes, idle and under five kinds of load.
 
 `python -m benchmarks.containers` starts a composed system without limits by bin/up, samples each
 container five times a second, and prints the table of docs/provisioning.md. 3 minutes.
@@ -174,11 +174,18 @@ async def writers(door: Door) -> None:
         await asyncio.gather(*(door.run(*block) for _ in range(WRITERS)))
 
 
+async def large_answers(door: Door) -> None:
+    """Run tasks at a time whose answers are as long as answers get: 1 MiB of each stream."""
+    both = "dd if=/dev/zero bs=1M count=1; dd if=/dev/zero bs=1M count=1 >&2"
+    await asyncio.gather(*(door.run("sh", "-c", both) for _ in range(SLEEPERS)))
+
+
 PHASES: dict[str, Callable[[Door], Awaitable[None]]] = {
     "idle": lambda _: asyncio.sleep(IDLE_SECONDS),
     f"{SLEEPERS} sleeping tasks": sleepers,
     f"`_noop`, {CONNECTIONS} connections": lambda door: repeat(door, API, "/v1.1/_noop"),
     f"{WRITERS} tasks at a time, {WRITTEN_MIB} MiB of output each": writers,
+    f"{SLEEPERS} tasks at a time, answers of 2.7 MB each": large_answers,
     f"documentation, {CONNECTIONS} connections": lambda door: repeat(
         door, DOCS, "/", "/openapi.json"
     ),
