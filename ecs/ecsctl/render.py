@@ -3,9 +3,11 @@
 Knows the command line; what is in the configuration, only ``provisioning`` knows.
 """
 
+import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -42,7 +44,8 @@ _FAULTY = 2
 @click.option(
     "--node", default=1, show_default=True, type=click.IntRange(min=1), help="Number of the node."
 )
-def render(file: Path, format_: str, output: Path | None, node: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Write faults as JSON to standard output.")
+def render(file: Path, format_: str, output: Path | None, node: int, as_json: bool) -> None:
     """Render the configuration of a node from the deployment file FILE.
 
     It holds the private key and the clients' keys. With exit code 2 every fault of FILE is told in
@@ -51,8 +54,11 @@ def render(file: Path, format_: str, output: Path | None, node: int) -> None:
     try:
         deployment = load(file)
     except DeploymentError as error:
-        for line in error.lines:
-            click.echo(f"ecsctl: {line}", err=True)
+        if as_json:
+            click.echo(json.dumps([asdict(fault) for fault in error.faults]))
+        else:
+            for fault in error.faults:
+                click.echo(f"ecsctl: {fault}", err=True)
         sys.exit(_FAULTY)
     if node > deployment.nodes:
         raise click.BadParameter(

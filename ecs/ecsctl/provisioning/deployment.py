@@ -21,6 +21,7 @@ from ecs.ecsctl.provisioning import yaml_lines
 from ecs.ecsctl.provisioning.faults import (
     DeploymentError,
     Fault,
+    LocatedFault,
     located,
     not_allowed,
     schema_faults,
@@ -91,21 +92,21 @@ def load(path: Path) -> Deployment:
     """Return the checked deployment file.
 
     Raises:
-        DeploymentError: one line for everything that is wrong with it.
+        DeploymentError: everything that is wrong with it.
     """
+    name = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        document, lines = yaml_lines.read(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DeploymentError([f"{path}: cannot be read: {error.strerror}"]) from error
+        told = f"cannot be read: {error.strerror}"
+        raise DeploymentError([LocatedFault(name, None, None, told)]) from error
     except UnicodeDecodeError as error:
-        raise DeploymentError([f"{path}: is not UTF-8 text"]) from error
-    try:
-        document, lines = yaml_lines.read(text)
+        raise DeploymentError([LocatedFault(name, None, None, "is not UTF-8 text")]) from error
     except yaml_lines.YamlError as error:
-        raise DeploymentError([f"{path}:{error.line}: {error}"]) from error
+        raise DeploymentError([LocatedFault(name, error.line, None, str(error))]) from error
     deployment, faults = _checked(document, path.parent)
     if deployment is None:
-        raise DeploymentError([located(fault, lines, str(path)) for fault in faults])
+        raise DeploymentError([located(fault, lines, name) for fault in faults])
     return deployment
 
 

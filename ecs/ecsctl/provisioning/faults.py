@@ -30,12 +30,26 @@ class Fault:
     detail: str
 
 
-class DeploymentError(Exception):
-    """The deployment file cannot be rendered; ``lines`` say why, one fault each."""
+@dataclass(frozen=True)
+class LocatedFault:
+    """A fault in a file; ``line``, from 1, and ``pointer`` are ``None`` where there is none."""
 
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+    file: str
+    line: int | None
+    pointer: str | None
+    detail: str
+
+    def __str__(self) -> str:
+        at = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{at}: {self.detail if self.pointer is None else f'{self.pointer} {self.detail}'}"
+
+
+class DeploymentError(Exception):
+    """The deployment file cannot be rendered; ``faults`` say why."""
+
+    def __init__(self, faults: list[LocatedFault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
 
 
 def schema_faults(validator: Draft202012Validator, document: object) -> list[Fault]:
@@ -56,13 +70,12 @@ def not_allowed(value: object, takes: str) -> str:
     return f"= {shown} is not allowed: it takes {takes}"
 
 
-def located(fault: Fault, lines: Mapping[str, int], file_name: str) -> str:
-    """Return the line that tells of a fault; it names that of the file, as far as there is one."""
+def located(fault: Fault, lines: Mapping[str, int], file_name: str) -> LocatedFault:
+    """Return the fault with its line: that of the field, or of what the field is missing in."""
     known = fault.pointer
     while known and known not in lines:
         known = known.rpartition("/")[0]
-    number = lines.get(known, 1)
-    return f"{file_name}:{number}: {fault.pointer or '/'} {fault.detail}"
+    return LocatedFault(file_name, lines.get(known, 1), fault.pointer or "/", fault.detail)
 
 
 def _faults(error: ValidationError, root: Any) -> Iterator[Fault]:

@@ -96,16 +96,14 @@ def _containers_files(deployment: Deployment, instance: str) -> list[File]:
 
 def _firewall_files(deployment: Deployment) -> list[File]:
     directory = "/etc/ecs/firewall"
-    module = File("/etc/modules-load.d/ecs.conf", f"{firewall.KERNEL_MODULE}\n")
     if deployment.document["firewall"]["backend"] == "nftables":
         rules = firewall.nftables_file(deployment.firewall)
-        return [File(f"{directory}/firewall.nft", rules), module]
+        return [File(f"{directory}/firewall.nft", rules)]
     files = firewall.iptables_files(deployment.firewall)
     return [
         File(f"{directory}/iptables.rules", files.rules_v4),
         File(f"{directory}/ip6tables.rules", files.rules_v6),
         File(f"{directory}/load", files.load, EXECUTABLE),
-        module,
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import jinja2
 
 from ecs.ecsctl.provisioning.deployment import Deployment
+from ecs.ecsctl.provisioning.firewall import KERNEL_MODULE, KERNEL_SETTINGS
 
 ENABLED = frozenset({"ecs.target", "ecs-firewall.service"})
 """The target wants the rest."""
@@ -42,6 +43,8 @@ def _render(name: str, deployment: Deployment, *, has_selinux: bool) -> str:
     images = deployment.document["images"]
     container = name.removeprefix("ecs-").removesuffix(".service")
     values: dict[str, object] = {
+        "kernel_module": KERNEL_MODULE,
+        "kernel_settings": KERNEL_SETTINGS,
         "backend": deployment.document["firewall"]["backend"],
         "ports": deployment.document["ports"],
         "front": deployment.network("front"),

@@ -1,5 +1,6 @@
 """What ``ecsctl render`` writes, and where."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -127,3 +128,23 @@ def test_a_file_that_is_no_deployment_is_told_in_one_line(
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"ecsctl: {path}{told}")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_faults_come_as_json_where_that_is_asked_for(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = everything()
+    document["ports"]["https"] = 0
+    path = write(directory, document)
+
+    ended = run(capsys, path, "--format", "ignition", "--json")
+
+    assert (ended.code, ended.stderr) == (2, "")
+    assert json.loads(ended.stdout) == [
+        {
+            "file": str(path),
+            "line": 5,
+            "pointer": "/ports/https",
+            "detail": "= 0 is not allowed: it takes a whole number from 1 to 65535",
+        }
+    ]
