@@ -65,6 +65,8 @@ def render(file: Path, format_: str, output: Path | None, node: int, as_json: bo
             f"{node} is not allowed: it takes 1 to nodes/count, {deployment.nodes}.",
             param_hint="'--node'",
         )
+    if output is not None and output.exists() and not output.is_file():
+        raise click.BadParameter(f"{str(output)!r} is no file.", param_hint="'--output'")
     platform = Platform(format_)
     text = _RENDERINGS[platform](build(deployment, node, platform))
     if output is None:

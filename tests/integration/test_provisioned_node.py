@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from tests.waiting import wait_until
 API, DOCS = "ecs.example.org", "docs.ecs.example.org"
 PORT = 8443
 IMAGES = ("ecs/services:latest", "ecs/nginx:latest", "ecs/apidocs:latest")
+REGISTRY = "127.0.0.1:5000"
+PULLED = f"{REGISTRY}/task:1"
 START_TIMEOUT_SECONDS = 60
 CONTAINERS = {"services": "ecs-services", "nginx": "ecs-nginx", "apidocs": "ecs-apidocs"}
 CHECK = """
@@ -90,15 +93,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvisionedNode]:
     authority = write_named_files(directory)
     document = everything()
     document["firewall"]["backend"] = "nftables"
+    document["images"]["tasks"] = [BUSYBOX, PULLED]
     path = write(directory, document)
     model = build(load(path), 2, Platform.DEBIAN)
     if not all(docker("image", "ls", "-q", image) for image in IMAGES):
         run_script("build-images", {})
     work = tmp_path_factory.mktemp("machine")
-    with booted(debian_root(), cloud_init.render(model), work) as machine:
+    with booted(debian_root(), cloud_init.render(model), work) as machine, ExitStack() as stack:
         machine.path("/root/ca.pem").write_bytes(authority.read_bytes())
         assert "status: done" in machine.run("cloud-init", "status", "--wait")
         _load_images(machine, directory / "images.tar")
+        stack.enter_context(registry_with_an_image(machine, directory))
         made = ProvisionedNode(machine, model, path, make_key_on(machine, directory))
         wait_until(lambda: made.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
         wait_until(lambda: made.answers(DOCS, "/"), START_TIMEOUT_SECONDS)
@@ -116,6 +121,34 @@ def _load_images(machine: Machine, archive: Path) -> None:
     docker("save", "--output", str(archive), *IMAGES, BUSYBOX)
     machine.run("docker", "load", data=archive)
     archive.unlink()
+
+
+@contextmanager
+def registry_with_an_image(machine: Machine, directory: Path) -> Iterator[None]:
+    """A registry in its network, which alone has ``PULLED``."""
+    (directory / "registry.json").write_text(  # JSON is YAML
+        json.dumps(
+            {
+                "version": "0.1",
+                "storage": {"filesystem": {"rootdirectory": str(directory / "registry")}},
+                "http": {"addr": REGISTRY},
+            }
+        )
+    )
+    with subprocess.Popen(
+        ["nsenter", f"--target={machine.init}", "--net",
+         "docker-registry", "serve", directory / "registry.json"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as serving:  # fmt: skip
+        try:
+            wait_until(lambda: machine.succeeds("curl", "-s", REGISTRY), START_TIMEOUT_SECONDS)
+            machine.run("docker", "tag", BUSYBOX, PULLED)
+            machine.run("docker", "push", PULLED)
+            machine.run("docker", "rmi", PULLED)
+            machine.run("systemctl", "restart", "--no-block", "ecs-task-images.service")
+            yield
+        finally:
+            serving.terminate()
 
 
 def test_its_files_are_the_models(node: ProvisionedNode) -> None:
@@ -185,6 +218,15 @@ def test_the_engine_listens_on_its_unix_socket_alone(node: ProvisionedNode) -> N
     assert node.machine.run("docker", "info", "--format", "{{.LiveRestoreEnabled}}") == "false\n"
     bridge = json.loads(node.machine.run("docker", "network", "inspect", "bridge"))[0]
     assert bridge["Options"]["com.docker.network.bridge.enable_icc"] == "false"
+
+
+def test_the_images_of_tasks_are_pulled(node: ProvisionedNode) -> None:
+    wait_until(
+        lambda: node.property("ecs-task-images.service", "ActiveState") == "active",
+        START_TIMEOUT_SECONDS,
+    )
+
+    assert node.inspect(PULLED)["RepoTags"].count(PULLED) == 1
 
 
 def test_a_task_runs_behind_the_firewall(node: ProvisionedNode) -> None:

@@ -70,6 +70,7 @@ def test_a_node_is_rendered_with_its_own_name(
         (["--format", "json"], 2, "'--format'"),
         (["-o", "/nonexistent/out"], 1, "'/nonexistent/out' cannot be written: No such file"),
         (["-o", "/dev"], 2, "'/dev' is a directory"),
+        (["-o", "/dev/null"], 2, "'/dev/null' is no file"),
     ],
 )
 def test_a_wrong_argument_is_told_in_one_line(
