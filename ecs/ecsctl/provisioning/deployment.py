@@ -30,11 +30,10 @@ from ecs.ecsctl.provisioning.firewall import Destination, Firewall
 from ecs.ecsctl.provisioning.named_files import NamedFiles
 from ecs.settings import Settings
 
-_MAX_BYTES = 1024 * 1024
 _ANSWER_SLACK_SECONDS = 240
 """What nginx waits beyond queue, pull and run: starting, stopping, sending the answer."""
 _DEFAULT_MAX_BODY_BYTES = 5120
-SUBNET_PREFIXES = range(16, 30)
+_SUBNET_PREFIXES = range(16, 30)
 """A /29 has room for the two containers and the bridge."""
 
 
@@ -249,7 +248,7 @@ def _firewall(document: Mapping[str, Any]) -> Firewall:
 
 
 def _is_subnet(text: str) -> bool:
-    return ipaddress.IPv4Network(text).prefixlen in SUBNET_PREFIXES
+    return ipaddress.IPv4Network(text).prefixlen in _SUBNET_PREFIXES
 
 
 def _is_file(text: str) -> bool:

@@ -22,7 +22,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Fault:
     """One bad field: a JSON pointer (RFC 6901), and what is wrong and what to change."""
 
@@ -41,7 +41,9 @@ class LocatedFault:
 
     def __str__(self) -> str:
         at = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{at}: {self.detail if self.pointer is None else f'{self.pointer} {self.detail}'}"
+        told = self.detail if self.pointer is None else f"{self.pointer} {self.detail}"
+        # A field's name may hold what ends a line, or drives the terminal.
+        return "".join(c if c.isprintable() else "\ufffd" for c in f"{at}: {told}")
 
 
 class DeploymentError(Exception):
@@ -53,7 +55,7 @@ class DeploymentError(Exception):
 
 
 def schema_faults(validator: Draft202012Validator, document: object) -> list[Fault]:
-    """Return every fault that the schema finds, those of one field once, in the file's order."""
+    """Return every fault that the schema finds, one for each field, in the schema's order."""
     faults = (
         fault
         for error in validator.iter_errors(document)

@@ -30,31 +30,14 @@ class NamedFiles:
         self._directory = directory
         self.faults: list[Fault] = []
 
-    def read(self, pointer: str, name: str) -> str:
-        """Return a file's text; empty after a fault."""
-        try:
-            with self._path(name).open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            self._fault(pointer, f"= {name!r} cannot be read: {error.strerror}; name a file there")
-            return ""
-        if len(content) > _MAX_BYTES:
-            self._fault(pointer, f"= {name!r} is longer than {_MAX_BYTES} bytes; name another file")
-            return ""
-        try:
-            return content.decode()
-        except UnicodeDecodeError:
-            self._fault(pointer, f"= {name!r} holds no text; name another file")
-            return ""
-
     def read_keys(self, pointer: str, name: str) -> str:
         """Return the file of keys, each line being one that nginx can check."""
-        text = self.read(pointer, name)
-        keys = 0
-        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-            if not line or line.startswith("#"):
-                continue
-            keys += 1
+        text = self._read(pointer, name)
+        if text is None:
+            return ""
+        lines = text.removesuffix("\n").split("\n")
+        entries = {n: line for n, line in enumerate(lines, 1) if line and not line.startswith("#")}
+        for number, line in entries.items():
             if not _KEY_LINE.fullmatch(line):
                 self._fault(
                     pointer,
@@ -62,29 +45,30 @@ class NamedFiles:
                     "SHA-crypt, apr1, bcrypt or SSHA; `ecsctl creds make` makes keys",
                 )
                 return ""
-        if text and not keys:
+        if not entries:
             self._fault(pointer, f"= {name!r} has no key in it: `ecsctl creds make` makes one")
         return text
 
     def read_headers(self, pointer: str, name: str) -> str:
         """Return the one line of a file of headers."""
-        text = self.read(pointer, name).strip()
-        if text and not _HEADERS.fullmatch(text):
+        text = self._read(pointer, name)
+        if text is None:
+            return ""
+        if not _HEADERS.fullmatch(text.strip()):
             self._fault(
                 pointer, f"= {name!r} must be one line of name=value,name=value without spaces"
             )
-        return text
+        return text.strip()
 
     def read_certificate(
         self, pointer: str, certificate: str, key: str, domains: Mapping[str, str]
     ) -> tuple[str, str]:
         """Return certificate and key, which must serve each domain; those come by pointer."""
-        before = len(self.faults)
-        texts = self.read(f"{pointer}/certificate", certificate), self.read(f"{pointer}/key", key)
-        if len(self.faults) > before:
-            return texts
+        texts = self._read(f"{pointer}/certificate", certificate), self._read(f"{pointer}/key", key)
+        if texts[0] is None or texts[1] is None:
+            return "", ""
         try:
-            served = Certificate(self._path(certificate), self._path(key))
+            served = Certificate(self._directory / certificate, self._directory / key)
             for at, domain in domains.items():
                 try:
                     served.check(domain)
@@ -94,10 +78,24 @@ class NamedFiles:
             self._fault(f"{pointer}/certificate", f"= {certificate!r} {error}")
         except KeyFileError as error:
             self._fault(f"{pointer}/key", f"= {key!r} {error}")
-        return texts
+        return texts[0], texts[1]
 
-    def _path(self, name: str) -> Path:
-        return self._directory / name
+    def _read(self, pointer: str, name: str) -> str | None:
+        """Return a file's text; ``None`` after a fault."""
+        try:
+            with (self._directory / name).open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+        except OSError as error:
+            self._fault(pointer, f"= {name!r} cannot be read: {error.strerror}; name a file there")
+            return None
+        if len(content) > _MAX_BYTES:
+            self._fault(pointer, f"= {name!r} is longer than {_MAX_BYTES} bytes; name another file")
+            return None
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            self._fault(pointer, f"= {name!r} holds no text; name another file")
+            return None
 
     def _fault(self, pointer: str, detail: str) -> None:
         self.faults.append(Fault(pointer, detail))

@@ -96,3 +96,16 @@ def test_values_that_do_not_go_together_are_told_in_one_line(
     (line,) = assert_refused(capsys, directory, document)
 
     assert told in line
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a\nb", "a\ufffdb"), ("\x1b[2J", "\ufffd[2J"), ("a/b", "a~1b"), (1, "1")]
+)
+def test_a_fields_name_breaks_no_line(
+    name: object, shown: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = changed(everything(), lambda whole: whole["ports"].update({name: 1}))
+
+    (line,) = assert_refused(capsys, directory, document)
+
+    assert f" /ports/{shown} is no field; known here are https, http" in line
