@@ -13,7 +13,7 @@ from ecs.ecsctl.main import ecsctl
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "deployment.yaml"
-HEADERS = "authorization=Bearer%20TOPSECRET-TOKEN"
+HEADERS = "authorization=Bearer TOPSECRET-TOKEN"
 Document = dict[str, Any]
 
 

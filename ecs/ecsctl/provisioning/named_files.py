@@ -19,7 +19,8 @@ _MAX_BYTES = 1024 * 1024
 _KEY_LINE = re.compile(
     r"[^:\s#][^:\s]*:(\$(5|6|apr1|2[aby])\$[A-Za-z0-9./$=]+|\{S?SHA\}[A-Za-z0-9+/=]+)(:[^\r]*)?"
 )
-_HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+=[!-+\--~]+"
+# As the service takes them; what divides them cannot be in one.
+_HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+=[ -+\--~]+"
 _HEADERS = re.compile(rf"{_HEADER}(,{_HEADER})*")
 
 
@@ -55,9 +56,7 @@ class NamedFiles:
         if text is None:
             return ""
         if not _HEADERS.fullmatch(text.strip()):
-            self._fault(
-                pointer, f"= {name!r} must be one line of name=value,name=value without spaces"
-            )
+            self._fault(pointer, f"= {name!r} must be one line of name=value,name=value")
         return text.strip()
 
     def read_certificate(

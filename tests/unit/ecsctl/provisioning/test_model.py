@@ -51,6 +51,14 @@ def test_the_service_gets_the_limits_and_where_to_send_telemetry(directory: Path
     }
 
 
+def test_the_service_knows_all_its_variables(directory: Path) -> None:
+    node = build(loaded(directory, everything()), 1, Platform.DEBIAN)
+    found = variables(contents(node)["/etc/ecs/services.env"])
+    known = {environment_variable(name): name for name in Settings.model_fields}
+
+    Settings.model_validate({known[variable]: value for variable, value in found.items()})
+
+
 def test_the_limits_are_the_services_settings_with_their_bounds() -> None:
     for name, rules in schema()["properties"]["limits"]["properties"].items():
         assert environment_variable(name) == f"ECS_{name.upper()}"
