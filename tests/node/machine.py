@@ -91,7 +91,7 @@ def booted(root: Path, user_data: str, directory: Path) -> Iterator[Machine]:
         finally:
             booting.kill()
             booting.wait()
-    shutil.rmtree(directory / "docker")
+            shutil.rmtree(directory / "docker", ignore_errors=True)
 
 
 def _init_of(booting: "subprocess.Popen[bytes]") -> int:
