@@ -58,6 +58,7 @@ class InitVolume:
         self._reaper = reaper
         self._program_for = program_for
         self._program = b""
+        self._complaint = ""
         self._doubted = asyncio.Event()
         self._volume_creator = AsyncVolumeCreator(api)
         self._volume_lister = AsyncVolumeLister(api)
@@ -82,15 +83,7 @@ class InitVolume:
             )
             return
         self._program = program
-        mount = InitMount.of(program)
-        try:
-            await self._fill(mount)
-            await self._delete_others(mount)
-        except EngineError as error:
-            _log.error("the init cannot be brought into the engine", error=str(error))
-        else:
-            self.mount = mount
-            _log.info("init ready", volume=mount.volume)
+        await self._bring()
 
     def doubt(self) -> None:
         """Have the volume checked, since a container with it did not start."""
@@ -101,12 +94,25 @@ class InitVolume:
         while True:
             await self._doubted.wait()
             self._doubted.clear()
-            if self.mount is not None:
-                try:
-                    await self._fill(self.mount)
-                except EngineError as error:
-                    _log.error("the init's volume cannot be filled again", error=str(error))
+            await self._bring()
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _bring(self) -> None:
+        """Bring the program into the engine; if that fails, have it tried again."""
+        mount = InitMount.of(self._program)
+        try:
+            await self._fill(mount)
+            await self._delete_others(mount)
+        except EngineError as error:
+            if str(error) != self._complaint:
+                _log.error("the init cannot be brought into the engine", error=str(error))
+            self._complaint = str(error)
+            self._doubted.set()
+            return
+        self._complaint = ""
+        if self.mount is None:
+            self.mount = mount
+            _log.info("init ready", volume=mount.volume)
 
     async def _fill(self, mount: InitMount) -> None:
         await self._volume_creator.create(mount.volume, mount.labels)

@@ -100,18 +100,30 @@ async def test_an_engine_that_does_not_take_the_init_runs_tasks_without_it(
     assert (await ecs.run("echo")).outcome is Outcome.EXITED
 
 
-async def test_a_volume_that_cannot_be_filled_again_is_tried_again_later(
+async def test_an_init_that_could_not_be_brought_in_is_tried_again_and_told_once(
     ecs: Ecs, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(init_volume, "_PAUSE_SECONDS", 0.01)
-    await ecs.init.prepare("x86_64")
     fake.always("create_volume", answers(500, {"message": "no"}))
+    with capture_logs() as logs:
+        await ecs.init.prepare("x86_64")
+        keeping = asyncio.create_task(ecs.init.keep())
+        await eventually(lambda: fake.count("create_volume") > 3)
+        fake.behave()
+        await eventually(lambda: ecs.init.mount is not None)
+        keeping.cancel()
+
+    assert [entry["event"] for entry in logs] == [
+        "the init cannot be brought into the engine",
+        "volume filled",
+        "init ready",
+    ]
+
+
+async def test_a_doubted_volume_is_filled_again(ecs: Ecs, fake: FakeEngine) -> None:
+    await ecs.init.prepare("x86_64")
     before = fake.count("put_archive")
     keeping = asyncio.create_task(ecs.init.keep())
-    with capture_logs() as logs:
-        ecs.init.doubt()
-        await eventually(lambda: any(entry["log_level"] == "error" for entry in logs))
-    fake.behave()
     ecs.init.doubt()
     await eventually(lambda: fake.count("put_archive") > before)
     keeping.cancel()
