@@ -28,6 +28,12 @@ CONTAINER = "ecs-task-0123456789abcdef"
         (f"GET /containers/{CONTAINER}/json", "container_inspect"),
         (f"GET /containers/{CONTAINER}/logs", "container_logs"),
         (f"DELETE /containers/{CONTAINER}", "container_delete"),
+        (f"PUT /containers/{CONTAINER}/archive", "container_archive_put"),
+        (f"GET /containers/{CONTAINER}/archive", "container_archive_get"),
+        ("POST /volumes/create", "volume_create"),
+        ("GET /volumes", "volume_list"),
+        ("DELETE /volumes/ecs-init-0123", "volume_delete"),
+        ("DELETE /images/ecs.invalid/init:0123", "image_delete"),
         ("GET /secrets", UNKNOWN_OPERATION),
     ],
 )
