@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -276,8 +277,7 @@ def format_version(version: Version) -> str:
 
 def _payload(body: object) -> dict[str, Any]:
     if isinstance(body, bytes):
-        # As a payload, which bears that its type is named; bytes as such may log a warning.
-        return {"data": aiohttp.BytesPayload(body, content_type="application/x-tar")}
+        return {"data": aiohttp.BytesIOPayload(BytesIO(body), content_type="application/x-tar")}
     return {"json": body}
 
 
