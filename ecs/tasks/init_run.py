@@ -92,7 +92,10 @@ class InitRun:
             ending = await self._engines_word(container, trailer)
         if self._task.output.limit_reached.is_set():
             return Ending(Outcome.OUTPUT_LIMIT, ending.exit_code)
-        return Ending(Outcome.TIMED_OUT, ending.exit_code) if was_killed else ending
+        # A trailer that came all the same knows better.
+        if was_killed and trailer is None:
+            return Ending(Outcome.TIMED_OUT, ending.exit_code)
+        return ending
 
     async def _watch(self, container: str, output: OutputChunks) -> bool:
         """Return, when the output has ended, whether the container was killed for that."""

@@ -199,6 +199,23 @@ async def test_an_init_that_does_nothing_at_the_deadline_is_killed(
     ]
 
 
+async def test_a_trailer_that_crosses_with_the_kill_counts(ecs: Ecs, fake: FakeEngine) -> None:
+    async def attach(request: Request, connection: Connection) -> None:
+        if request.query.get("stdin"):
+            await fake.play(request, connection)
+            return
+        container = await found(fake, request)
+        await connection.head(200, Content_Type=RAW_STREAM)
+        await container.ended.wait()
+        await connection.send(container.trailers(wait_status=7 << 8))
+
+    fake.always("attach", attach)
+
+    result, _ = await end_of(ecs, *LONG, timeout_seconds=0.1)
+
+    assert (result.outcome, result.exit_code) == (Outcome.EXITED, 7)
+
+
 async def test_a_container_that_does_not_start_is_started_once_more_without_the_init(
     ecs: Ecs, fake: FakeEngine
 ) -> None:
