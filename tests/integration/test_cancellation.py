@@ -361,7 +361,7 @@ def interrupted(
             )
             yield interruption
             if not interruption.happened:
-                assert suspension > 10  # it was a sweep
+                assert suspension >= 10  # it was a sweep
                 return
 
     return interruptions()
