@@ -305,7 +305,7 @@ async def test_tasks_beyond_the_queue_are_told_when_to_come_again(ecservice: Sta
 async def test_a_task_that_waits_too_long_for_its_turn_is_told_so(ecservice: StartService) -> None:
     service = await ecservice(ECS_MAX_RUNNING_TASKS="1", ECS_QUEUE_TIMEOUT_SECONDS="0.5")
     async with calling(service.url) as caller:
-        first, second = await asyncio.gather(caller.run("sleep", "4"), caller.run("true"))
+        first, second = await asyncio.gather(caller.run("sleep", "4"), caller.run("sleep", "4"))
         if first.status != 201:
             first, second = second, first
 
