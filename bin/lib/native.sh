@@ -1,14 +1,16 @@
 # shellcheck shell=bash
-# Sourced by the scripts in bin/: the ECS init, built for this machine. Needs common.sh.
+# Sourced by the scripts in bin/: the programs that go into containers, built for
+# this machine. Needs common.sh.
 
 native_programs=$root/ecs/native
 
 # native_make TARGET...: quiet when it works, the end of the compiler's own words when it does not.
 native_make() {
   local log=$run_directory/native.log
-  if ! make -C "$root/native" PROGRAM="$native_programs/init-$(uname -m)" "$@" >"$log" 2>&1; then
+  if ! make -C "$root/native" PROGRAM="$native_programs/init-$(uname -m)" \
+    SANDBOX="$native_programs/sandbox-$(uname -m)" "$@" >"$log" 2>&1; then
     tail -n 15 "$log" >&2
-    die "the ECS init could not be built or tested (its whole log: $log)"
+    die "the programs for containers could not be built or tested (its whole log: $log)"
   fi
 }
 
