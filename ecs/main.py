@@ -20,7 +20,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress, Req
 from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineInfo
 from ecs.errors import EngineError
 from ecs.logs import configure_logging
-from ecs.native import init_program
+from ecs.native import init_program, sandbox_program
 from ecs.request_handlers.application import make_application
 from ecs.request_handlers.base import Services
 from ecs.request_handlers.task_request import RequestRules
@@ -44,6 +44,8 @@ from ecs.tasks.observer import TaskObserver
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
+from ecs.tasks.sandbox import SandboxPolicy
+from ecs.tasks.sandboxes import PoolRules, Sandboxes, SandboxReuse
 from ecs.tasks.sweep import OrphanSweep
 from ecs.telemetry.telemetry import Telemetry
 
@@ -111,6 +113,9 @@ async def _serve(settings: Settings) -> None:
             )
         )
         init = InitVolume(api, reaper, init_program)
+        sandboxes = await stack.enter_async_context(
+            _sandboxes(settings, instance, api, admission=admission, reaper=reaper)
+        )
         dispatcher = await stack.enter_async_context(
             _dispatcher(
                 settings,
@@ -120,6 +125,7 @@ async def _serve(settings: Settings) -> None:
                 admission=admission,
                 reaper=reaper,
                 init=init,
+                sandboxes=sandboxes,
                 observers=(telemetry.metrics, telemetry.tracing),
             )
         )
@@ -136,7 +142,7 @@ async def _serve(settings: Settings) -> None:
             api,
             reaper,
             instance=instance,
-            is_live=dispatcher.is_live,
+            is_live=lambda name: dispatcher.is_live(name) or sandboxes.is_live(name),
             interval_seconds=settings.sweep_interval_seconds,
         )
         rules = _rules(settings, os.cpu_count() or 1)
@@ -151,10 +157,15 @@ async def _serve(settings: Settings) -> None:
             version=ecs.__version__,
         )
         async with asyncio.TaskGroup() as background:
-            watch = background.create_task(_watch_engine(services, admission, init, sweep))
+            watch = background.create_task(
+                _watch_engine(services, admission, init, sandboxes, sweep)
+            )
             keep_init = background.create_task(init.keep())
+            keep_sandboxes = background.create_task(sandboxes.run())
             await stopped.wait()
             await dispatcher.drain()
+            keep_sandboxes.cancel()
+            await sandboxes.close()
             await _settle(services, reaper)
             watch.cancel()
             keep_init.cancel()
@@ -211,6 +222,7 @@ def _dispatcher(
     admission: Admission,
     reaper: Reaper,
     init: InitVolume,
+    sandboxes: Sandboxes,
     observers: Sequence[TaskObserver] = (),
 ) -> TaskDispatcher:
     policy = ContainerPolicy(
@@ -231,6 +243,7 @@ def _dispatcher(
             reaper=reaper,
             policy=policy,
             init=init,
+            sandboxes=sandboxes,
             queue_timeout_seconds=settings.queue_timeout_seconds,
         )
 
@@ -246,6 +259,36 @@ def _dispatcher(
         queue_timeout_seconds=settings.queue_timeout_seconds,
         drain_timeout_seconds=settings.drain_timeout_seconds,
         observers=observers,
+    )
+
+
+def _sandboxes(
+    settings: Settings,
+    instance: str,
+    api: DockerRemoteApi,
+    *,
+    admission: Admission,
+    reaper: Reaper,
+) -> Sandboxes:
+    return Sandboxes(
+        api,
+        admission,
+        reaper,
+        policy=SandboxPolicy(
+            instance=instance,
+            network=settings.task_network,
+            max_age_seconds=settings.sandbox_max_age_seconds,
+            max_run_seconds=settings.max_timeout_seconds + settings.stop_grace_seconds,
+        ),
+        rules=PoolRules(
+            maximum=settings.sandboxes,
+            minimum=settings.min_sandboxes,
+            reuse=SandboxReuse(settings.sandbox_reuse),
+            max_tasks=settings.sandbox_max_tasks,
+            max_age_seconds=settings.sandbox_max_age_seconds,
+            idle_seconds=settings.sandbox_idle_seconds,
+        ),
+        program_for=sandbox_program,
     )
 
 
@@ -278,7 +321,11 @@ def _server(settings: Settings, services: Services) -> tornado.httpserver.HTTPSe
 
 
 async def _watch_engine(
-    services: Services, admission: Admission, init: InitVolume, sweep: OrphanSweep
+    services: Services,
+    admission: Admission,
+    init: InitVolume,
+    sandboxes: Sandboxes,
+    sweep: OrphanSweep,
 ) -> None:
     """Meet the engine, whenever it comes, and then sweep for ever."""
     reported = ""
@@ -293,6 +340,7 @@ async def _watch_engine(
         else:
             if services.settings.init == "auto":
                 await init.prepare(info.machine)
+            sandboxes.meet(info.machine)
             _take_engine(services, admission, info)
     await _warn_if_tasks_reach_each_other(services)
     await sweep.run()

@@ -174,6 +174,29 @@ class Settings(BaseModel):
         "for the engine's architecture: tasks are answered sooner, and signals and out-of-memory "
         "kills are told exactly. It is kept in a volume of the engine.",
     )
+    sandboxes: Annotated[int, Ge(0), Le(4096)] = Field(
+        24,
+        description="Most network sandboxes, those that tasks hold among them: containers that "
+        "keep a network ready for a task to join, which saves most of its start. 0: none.",
+    )
+    min_sandboxes: Annotated[int, Ge(1), Le(4096)] = Field(
+        2,
+        description="Sandboxes kept ready for whoever comes, as long as sandboxes allows it; each "
+        "one that is taken is replaced.",
+    )
+    sandbox_reuse: Literal["never", "same_key", "any"] = Field(
+        "same_key",
+        description="Whose tasks a sandbox serves after its first one, if that left nothing in "
+        "it: nobody's, the same key's, or anybody's.",
+    )
+    sandbox_max_tasks: Count = Field(200, description="Tasks that one sandbox serves at most.")
+    sandbox_max_age_seconds: Seconds = Field(
+        600.0, description="Age at which a sandbox is handed to no more tasks."
+    )
+    sandbox_idle_seconds: Seconds = Field(
+        60.0,
+        description="How long a sandbox beyond min_sandboxes may be taken by nobody; then it goes.",
+    )
     max_starting_tasks: AutomaticCount = Field(
         0,
         description="Containers being created, started or deleted at a time. 0: 3 for each CPU "

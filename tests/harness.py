@@ -1,5 +1,6 @@
 """ECS without HTTP, in the test's own process, composed as ``ecs.main`` does it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ecs.tasks.images import Images
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Resources, Task, TaskRequest, TaskResult
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.sweep import OrphanSweep
 from tests.images import BUSYBOX
 from tests.waiting import eventually
@@ -39,6 +41,7 @@ class Ecs:
     reaper: Reaper
     images: Images
     init: InitVolume
+    sandboxes: Sandboxes
     dispatcher: TaskDispatcher
     sweep: OrphanSweep
 
@@ -88,11 +91,18 @@ async def result_of(task: Task, timeout: float = RESULT_TIMEOUT_SECONDS) -> Task
     return await task.ended()
 
 
+async def cancelled(work: asyncio.Task[None]) -> None:
+    """Cancel ``work`` and see it end."""
+    work.cancel()
+    await asyncio.wait({work})
+
+
 @asynccontextmanager
 async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> AsyncIterator[Ecs]:
     """Compose it as ``ecs.main`` does; leaving it cancels what still runs.
 
-    The same directory carries what survives a restart. Tasks have no init unless a setting says so.
+    The same directory carries what survives a restart. Tasks have no init and no sandboxes
+    unless a setting says so.
     """
     spool_directory = directory / "spool"
     spool_directory.mkdir(exist_ok=True)
@@ -105,6 +115,7 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             "max_starting_tasks": 4,
             "max_running_tasks": 16,
             "init": "off",
+            "sandboxes": 0,
             **settings,
         }
     )
@@ -134,6 +145,13 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
         if chosen.init == "auto":
             await init.prepare((await AsyncEngineInfoReader(api).read()).machine)
             assert init.mount
+        sandboxes = await stack.enter_async_context(
+            composition._sandboxes(chosen, chosen.instance, api, admission=admission, reaper=reaper)
+        )
+        if chosen.sandboxes:
+            sandboxes.meet((await AsyncEngineInfoReader(api).read()).machine)
+            keeping = asyncio.create_task(sandboxes.run())
+            stack.push_async_callback(cancelled, keeping)
         dispatcher = await stack.enter_async_context(
             composition._dispatcher(
                 chosen,
@@ -143,13 +161,14 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
                 admission=admission,
                 reaper=reaper,
                 init=init,
+                sandboxes=sandboxes,
             )
         )
         sweep = OrphanSweep(
             api,
             reaper,
             instance=chosen.instance,
-            is_live=dispatcher.is_live,
+            is_live=lambda name: dispatcher.is_live(name) or sandboxes.is_live(name),
             interval_seconds=chosen.sweep_interval_seconds,
         )
-        yield Ecs(chosen, api, admission, reaper, images, init, dispatcher, sweep)
+        yield Ecs(chosen, api, admission, reaper, images, init, sandboxes, dispatcher, sweep)

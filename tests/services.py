@@ -30,6 +30,8 @@ class ECService:
             "ECS_ADDRESS": "127.0.0.1",
             "ECS_PORT": port,
             "ECS_INSTANCE": instance,
+            # Tests that are about them turn them on: each takes a moment of every start and stop.
+            "ECS_SANDBOXES": "0",
             "ECS_STATE_DIRECTORY": str(directory / "state"),
             "ECS_SPOOL_DIRECTORY": str(directory / "spool"),
         }

@@ -33,6 +33,7 @@ def summary(task: Task, result: TaskResult) -> dict[str, Any]:
         "id": task.id,
         "state": result.state,
         "outcome": result.outcome,
+        "start": task.start,
         "detail": str(result.error) if result.error else None,
         "timings": result.timings,
     }

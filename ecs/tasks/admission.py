@@ -1,4 +1,4 @@
-"""Who may begin, and when: the queue and the engine's one lane for starts and deletions.
+"""Who may begin, and when: the queue and the engine's one lane for starts, deletions and refills.
 
 An engine gains nothing from more than a few starts at a time, and deletions compete with starts.
 So at most ``max_starting`` containers are being created, started or deleted at a time, at most
@@ -20,6 +20,9 @@ Line = OrderedDict[Grant, float]
 
 _CLEANUP_PATIENCE_SECONDS = 3.0
 """A deletion gives way to tasks that wait for an answer, but no longer than this."""
+_REFILL_PATIENCE_SECONDS = 1.0
+"""So does what is made ready for later tasks, one at a time: under an overload that never ends a
+pool would otherwise run dry, and every task take the slow way."""
 _MIN_GRANTS_TO_PREDICT = 5
 _UNKNOWN_RETRY_AFTER_SECONDS = 5
 _MAX_RETRY_AFTER_SECONDS = 600
@@ -38,6 +41,8 @@ class Admission:
         self._queues: OrderedDict[str, Line] = OrderedDict()
         self._returning: Line = OrderedDict()
         self._cleanups: Line = OrderedDict()
+        self._refills: Line = OrderedDict()
+        self._refilling = False
         self._busy_since = 0.0
         self._grants_while_busy = 0
 
@@ -132,6 +137,18 @@ class Admission:
         finally:
             self._leave_cleanup()
 
+    @asynccontextmanager
+    async def refill(self) -> AsyncIterator[None]:
+        """Hold a place in the lane for what no task waits for yet: behind everybody else.
+
+        One at a time has a place; see ``_REFILL_PATIENCE_SECONDS``.
+        """
+        await self._granted(self._refills, self._leave_refill)
+        try:
+            yield
+        finally:
+            self._leave_refill()
+
     async def _granted(self, line: Line, give_back: Callable[[], None]) -> None:
         grant: Grant = asyncio.get_running_loop().create_future()
         line[grant] = time.monotonic()
@@ -146,6 +163,10 @@ class Admission:
 
     def _leave_cleanup(self) -> None:
         self._cleaning -= 1
+        self.leave_lane()
+
+    def _leave_refill(self) -> None:
+        self._refilling = False
         self.leave_lane()
 
     def _give_begin_back(self) -> None:
@@ -164,19 +185,29 @@ class Admission:
         # One place is kept from deletions: a hanging engine call must not stop every start.
         may_clean = self._cleaning < max(1, self.max_starting - 1)
         cleanup = _first(self._cleanups) if may_clean else None
-        if cleanup and time.monotonic() - self._cleanups[cleanup] > _CLEANUP_PATIENCE_SECONDS:
+        refill = _first(self._refills) if not self._refilling else None
+        now = time.monotonic()
+        if cleanup and now - self._cleanups[cleanup] > _CLEANUP_PATIENCE_SECONDS:
             return self._next_cleanup()
+        if refill and now - self._refills[refill] > _REFILL_PATIENCE_SECONDS:
+            return self._next_refill()
         if _first(self._returning):
             return self._returning.popitem(last=False)[0]
         if self._running < self.max_running and (grant := self._next_in_turn()):
             self._running += 1
             self._grants_while_busy += 1
             return grant
-        return self._next_cleanup() if cleanup else None
+        if cleanup:
+            return self._next_cleanup()
+        return self._next_refill() if refill else None
 
     def _next_cleanup(self) -> Grant:
         self._cleaning += 1
         return self._cleanups.popitem(last=False)[0]
+
+    def _next_refill(self) -> Grant:
+        self._refilling = True
+        return self._refills.popitem(last=False)[0]
 
     def _next_in_turn(self) -> Grant | None:
         while self._queues:

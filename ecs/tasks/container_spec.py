@@ -44,12 +44,24 @@ def command(request: TaskRequest, image: LocalImage) -> list[str]:
     return [*(() if entrypoint == ("",) else entrypoint), *request.cmd]
 
 
+def has_task_network(request: TaskRequest) -> bool:
+    """Tell whether a task gets the operator's task network, rather than loopback alone."""
+    return request.network is Network.DEFAULT and request.profile is not Profile.STRICT
+
+
 def container_body(
-    task: Task, image: LocalImage, policy: ContainerPolicy, init: InitMount | None
+    task: Task,
+    image: LocalImage,
+    policy: ContainerPolicy,
+    init: InitMount | None,
+    *,
+    sandbox: str | None = None,
 ) -> dict[str, Any]:
     """Return the body of ``POST /containers/create`` for ``task``.
 
     With ``init`` that is what the engine starts, and the command comes to it over stdin.
+    ``sandbox`` is the container whose network it joins, and with that its host name, hosts file
+    and resolver; the engine refuses any of these to be asked for beside it.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
@@ -61,7 +73,7 @@ def container_body(
         "Cmd": [] if init else list(request.cmd),
         "Env": [f"{name}={value}" for name, value in {**trace, **request.env}.items()],
         "Labels": {**request.labels, **_own_labels(task, policy)},
-        "HostConfig": _host_config(task, image, policy, init),
+        "HostConfig": _host_config(task, image, policy, init, sandbox),
         # A task does not live long enough to be asked how it is.
         "Healthcheck": {"Test": ["NONE"]},
     }
@@ -91,13 +103,16 @@ def _own_labels(task: Task, policy: ContainerPolicy) -> Mapping[str, str]:
 
 
 def _host_config(
-    task: Task, image: LocalImage, policy: ContainerPolicy, init: InitMount | None
+    task: Task,
+    image: LocalImage,
+    policy: ContainerPolicy,
+    init: InitMount | None,
+    sandbox: str | None,
 ) -> dict[str, Any]:
     request = task.request
     resources = request.resources
-    isolated = request.network is Network.NONE or request.profile is Profile.STRICT
     config: dict[str, Any] = {
-        "NetworkMode": "none" if isolated else policy.network,
+        "NetworkMode": _network_mode(request, policy, sandbox),
         "Memory": resources.memory_bytes,
         "MemorySwap": resources.memory_bytes,
         "NanoCpus": round(resources.cpus * _NANO),
@@ -123,3 +138,9 @@ def _host_config(
         if policy.strict_runtime:
             config["Runtime"] = policy.strict_runtime
     return config
+
+
+def _network_mode(request: TaskRequest, policy: ContainerPolicy, sandbox: str | None) -> str:
+    if not has_task_network(request):
+        return "none"
+    return policy.network if sandbox is None else f"container:{sandbox}"

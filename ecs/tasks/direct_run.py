@@ -24,7 +24,13 @@ from ecs.errors import (
     EngineNotFoundError,
     EngineRefusedError,
 )
-from ecs.tasks.ending import SIGKILL_EXIT_CODE, Ending, bounded_wait, first_error
+from ecs.tasks.ending import (
+    SIGKILL_EXIT_CODE,
+    Ending,
+    NotStartedError,
+    bounded_wait,
+    first_error,
+)
 from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome, RunnerState
 
@@ -44,10 +50,12 @@ class DirectRun:
         api: DockerRemoteApi,
         *,
         stop_grace_seconds: float,
+        in_sandbox: bool,
         enter: Callable[[RunnerState], None],
     ) -> None:
         self._task = task
         self._stop_grace_seconds = stop_grace_seconds
+        self._in_sandbox = in_sandbox
         self._enter = enter
         self._attacher = AsyncContainerAttacher(api)
         self._waiter = AsyncContainerWaiter(api)
@@ -59,6 +67,7 @@ class DirectRun:
         """Start the container and watch it to its end.
 
         Raises:
+            NotStartedError: the engine did not start it in its sandbox, for whatever reason.
             EcsError: the engine failed, or the output could not be kept.
         """
         self._enter(RunnerState.ATTACHING)
@@ -93,6 +102,8 @@ class DirectRun:
         try:
             await self._starter.start(container)
         except (EngineRefusedError, EngineFailedError) as error:
+            if self._in_sandbox:
+                raise NotStartedError(str(error)) from error
             state = await self._inspector.state(container)
             outcome = _NOT_STARTED_OUTCOMES.get(state.exit_code)
             if outcome is None:

@@ -14,6 +14,10 @@ T = TypeVar("T")
 SIGKILL_EXIT_CODE = 128 + 9
 
 
+class NotStartedError(Exception):
+    """The container did not start, but may by another way. For the runner alone."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """A task's end; ``exit_code`` is ``None`` when there was no process."""

@@ -27,7 +27,13 @@ from ecs.errors import (
     EngineNotFoundError,
     EngineRefusedError,
 )
-from ecs.tasks.ending import SIGKILL_EXIT_CODE, Ending, bounded_wait, first_error
+from ecs.tasks.ending import (
+    SIGKILL_EXIT_CODE,
+    Ending,
+    NotStartedError,
+    bounded_wait,
+    first_error,
+)
 from ecs.tasks.init_frame import InitFrame
 from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome, RunnerState
@@ -39,10 +45,6 @@ _BACKSTOP_SECONDS = 5.0
 """How late the init may be with what it does by itself; a stopped one does nothing."""
 _KILL_PATIENCE_SECONDS = 30.0
 """How long a killed container may take to end: the engine tears its network down meanwhile."""
-
-
-class InitNotStartedError(Exception):
-    """The container did not start; it may without the init. For the runner alone."""
 
 
 class InitRun:
@@ -70,7 +72,7 @@ class InitRun:
         """Start the container and watch it to its end.
 
         Raises:
-            InitNotStartedError: the engine did not start it, for whatever reason.
+            NotStartedError: the engine did not start it, for whatever reason.
             EcsError: the engine failed, or the output could not be kept.
         """
         self._enter(RunnerState.ATTACHING)
@@ -83,7 +85,7 @@ class InitRun:
             try:
                 await self._starter.start(container)
             except (EngineRefusedError, EngineFailedError) as error:
-                raise InitNotStartedError(str(error)) from error
+                raise NotStartedError(str(error)) from error
             self._enter(RunnerState.RUNNING)
             was_killed = await self._watch(container, output)
         trailer = self._decoder.trailer

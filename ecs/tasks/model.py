@@ -42,6 +42,14 @@ class Profile(enum.StrEnum):
     STRICT = "strict"
 
 
+class Start(enum.StrEnum):
+    """By which way a task's container came to start."""
+
+    SANDBOXED = "sandboxed"
+    """It joined a network that was ready."""
+    COLD = "cold"
+
+
 @dataclass(frozen=True)
 class Resources:
     """Limits of one task's container."""
@@ -131,6 +139,8 @@ class Task:
         """Every state so far; the last one is the present."""
         self.progress: deque[PullProgress] = deque(maxlen=_KEPT_PROGRESS_LINES)
         self.progress_count = 0
+        self.start: Start | None = None
+        """``None`` until there was an attempt; the last attempt counts."""
         self.result: TaskResult | None = None
         self._ended = asyncio.Event()
 

@@ -5,9 +5,7 @@ is ``init_run``'s and ``direct_run``'s to know.
 """
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TypeVar
 
 import structlog
 
@@ -24,20 +22,22 @@ from ecs.errors import (
     ImageNotFoundError,
 )
 from ecs.tasks.admission import Admission
-from ecs.tasks.container_spec import ContainerPolicy, command, container_body
+from ecs.tasks.container_spec import ContainerPolicy, command, container_body, has_task_network
 from ecs.tasks.direct_run import DirectRun
-from ecs.tasks.ending import Ending
+from ecs.tasks.ending import Ending, NotStartedError
+from ecs.tasks.finish_first import finish_first
 from ecs.tasks.images import Images
 from ecs.tasks.init_frame import InitFrame, new_token
 from ecs.tasks.init_mount import InitMount
-from ecs.tasks.init_run import InitNotStartedError, InitRun
+from ecs.tasks.init_run import InitRun
 from ecs.tasks.init_volume import InitVolume
-from ecs.tasks.model import PullPolicy, Task
+from ecs.tasks.model import PullPolicy, Start, Task
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.sandbox import Sandbox
+from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import TASK_STATES, Outcome, RunnerState
 
 _log = structlog.get_logger()
-T = TypeVar("T")
 
 
 class AsyncEndToEndContainerRunner:
@@ -53,6 +53,7 @@ class AsyncEndToEndContainerRunner:
         reaper: Reaper,
         policy: ContainerPolicy,
         init: InitVolume,
+        sandboxes: Sandboxes,
         queue_timeout_seconds: float,
     ) -> None:
         self._task = task
@@ -62,12 +63,17 @@ class AsyncEndToEndContainerRunner:
         self._reaper = reaper
         self._policy = policy
         self._init = init
+        self._sandboxes = sandboxes
         self._queue_timeout_seconds = queue_timeout_seconds
         self._creator = AsyncContainerCreator(api)
         self._deleter = AsyncContainerDeleter(api)
         self._holds_place = False
         self._holds_lane = False
         self._may_have_container = False
+        self._sandbox: Sandbox | None = None
+        self._container: str | None = None
+        self._settled_container: str | None = None
+        """The id of one that was started, or never will be."""
 
     async def run(self) -> None:
         """Run the task to its end; ``task.result`` is set when this returns or is cancelled."""
@@ -86,10 +92,12 @@ class AsyncEndToEndContainerRunner:
                 self._admission.end()
             if self._may_have_container:
                 self._reaper.remove(self._task.container_name)
+            self._release_sandbox()
 
     def _enter(self, state: RunnerState) -> None:
         self._task.machine.enter(state)
         if state is RunnerState.RUNNING:
+            self._settled_container = self._container
             self._leave_lane()
         if state in TASK_STATES:
             self._task.enter(TASK_STATES[state])
@@ -103,29 +111,60 @@ class AsyncEndToEndContainerRunner:
         self._holds_place = self._holds_lane = True
         image = await self._image()
         mount = self._init.mount
+        sandbox = self._take_sandbox()
+        if sandbox is not None:
+            try:
+                return await self._run_container(image, mount, sandbox)
+            except NotStartedError as error:
+                # The sandbox may have died. Or it is the task's own fault, or the init's.
+                await self._undo(error, "the sandbox")
+                self._release_sandbox()
         if mount is not None:
             try:
-                return await self._run_with_init(image, mount)
-            except InitNotStartedError as error:
+                return await self._run_container(image, mount, None)
+            except NotStartedError as error:
                 # An image may have a file where the mount goes, or the volume be gone. Or it is
                 # the task's own fault: then the engine says so again.
-                _log.info("starting once more, without the init", error=str(error))
+                await self._undo(error, "the init")
                 self._init.doubt()
-                with suppress(EngineNotFoundError):
-                    await self._deleter.delete(self._task.container_name)
-        container = await self._create(image, None)
-        run = DirectRun(
+        return await self._run_container(image, None, None)
+
+    def _take_sandbox(self) -> Sandbox | None:
+        if has_task_network(self._task.request):
+            self._sandbox = self._sandboxes.take(self._task.owner)
+        return self._sandbox
+
+    def _release_sandbox(self) -> None:
+        if self._sandbox is not None:
+            self._sandboxes.release(self._sandbox, self._settled_container)
+            self._sandbox = None
+
+    async def _undo(self, error: NotStartedError, cause: str) -> None:
+        _log.info(f"starting once more, without {cause}", error=str(error))
+        with suppress(EngineNotFoundError):
+            await self._deleter.delete(self._task.container_name)
+        self._settled_container = self._container
+
+    async def _run_container(
+        self, image: LocalImage, mount: InitMount | None, sandbox: Sandbox | None
+    ) -> Ending:
+        self._task.start = Start.COLD if sandbox is None else Start.SANDBOXED
+        container = self._container = await self._create(image, mount, sandbox)
+        if mount is not None:
+            run = InitRun(self._task, self._frame(image), self._api, enter=self._enter)
+            return await run.run(container)
+        direct_run = DirectRun(
             self._task,
             self._api,
             stop_grace_seconds=self._policy.stop_grace_seconds,
+            in_sandbox=sandbox is not None,
             enter=self._enter,
         )
-        return await run.run(container)
+        return await direct_run.run(container)
 
-    async def _run_with_init(self, image: LocalImage, mount: InitMount) -> Ending:
-        container = await self._create(image, mount)
+    def _frame(self, image: LocalImage) -> InitFrame:
         request = self._task.request
-        frame = InitFrame(
+        return InitFrame(
             token=new_token(),
             argv=command(request, image),
             environment={},  # the engine lays the request's over the image's, in its own order
@@ -133,7 +172,6 @@ class AsyncEndToEndContainerRunner:
             grace_seconds=self._policy.stop_grace_seconds,
             stdin=request.stdin,
         )
-        return await InitRun(self._task, frame, self._api, enter=self._enter).run(container)
 
     def _leave_lane(self) -> None:
         if self._holds_lane:
@@ -157,28 +195,18 @@ class AsyncEndToEndContainerRunner:
         self._enter(RunnerState.RESOLVING)
         return await self._images.resolve(request.image, request.credentials, verify=True)
 
-    async def _create(self, image: LocalImage, mount: InitMount | None) -> str:
+    async def _create(
+        self, image: LocalImage, mount: InitMount | None, sandbox: Sandbox | None
+    ) -> str:
         self._enter(RunnerState.CREATING)
-        body = container_body(self._task, image, self._policy, mount)
+        joined = sandbox.container if sandbox else None
+        body = container_body(self._task, image, self._policy, mount, sandbox=joined)
         had_container, self._may_have_container = self._may_have_container, True
         try:
             # Seen to its end even when cancelled: a deletion must not overtake the creation.
-            return await _finish_first(self._creator.create(self._task.container_name, body))
-        except EngineRefusedError:
+            return await finish_first(self._creator.create(self._task.container_name, body))
+        except EngineRefusedError as error:
             self._may_have_container = had_container
+            if sandbox is not None:
+                raise NotStartedError(str(error)) from error
             raise
-
-
-async def _finish_first(coroutine: Coroutine[None, None, T]) -> T:
-    """Await ``coroutine`` to its end, and only then let a cancellation through."""
-    work = asyncio.create_task(coroutine)
-    cancellation: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError as error:
-            cancellation = error
-    if cancellation is not None:
-        work.exception()  # seen: the reaper copes with either end
-        raise cancellation
-    return work.result()

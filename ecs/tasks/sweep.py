@@ -13,10 +13,11 @@ from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
 from ecs.tasks.init_volume import FILLER_NAME_PREFIX
 from ecs.tasks.model import CONTAINER_NAME_PREFIX
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.sandbox import NAME_PREFIX as SANDBOX_NAME_PREFIX
 
 _log = structlog.get_logger()
 
-_NAME_PREFIXES = (CONTAINER_NAME_PREFIX, FILLER_NAME_PREFIX)
+_NAME_PREFIXES = (CONTAINER_NAME_PREFIX, FILLER_NAME_PREFIX, SANDBOX_NAME_PREFIX)
 
 
 class OrphanSweep:

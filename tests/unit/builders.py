@@ -2,12 +2,25 @@
 
 from typing import Any
 
+from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.request_handlers.task_request import RequestRules
+from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
 from ecs.tasks.model import Profile, Resources, Task, TaskRequest
 from ecs.tasks.output import OutputLimits
+from ecs.tasks.reaper import Reaper
+from ecs.tasks.sandbox import SandboxPolicy
+from ecs.tasks.sandboxes import PoolRules, Sandboxes, SandboxReuse
 
+POOL_RULES = PoolRules(
+    maximum=4,
+    minimum=2,
+    reuse=SandboxReuse.SAME_KEY,
+    max_tasks=100,
+    max_age_seconds=600.0,
+    idle_seconds=60.0,
+)
 MIB = 1024 * 1024
 RESOURCES = Resources(memory_bytes=64 * MIB, cpus=0.5, pids=32)
 OUTPUT_LIMITS = OutputLimits(
@@ -42,6 +55,18 @@ def request_rules(**fields: Any) -> RequestRules:
         "profile": Profile.STANDARD,
     }
     return RequestRules(**defaults | fields)
+
+
+def no_sandboxes(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> Sandboxes:
+    """A pool that never has one."""
+    return Sandboxes(
+        api,
+        admission,
+        reaper,
+        policy=SandboxPolicy("here:8448", "bridge", max_age_seconds=600.0, max_run_seconds=60.0),
+        rules=POOL_RULES,
+        program_for=lambda _: None,
+    )
 
 
 def container_policy(**fields: Any) -> ContainerPolicy:

@@ -10,11 +10,12 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.errors import EngineFailedError, QueueTimedOutError
 from ecs.store.private_images import PrivateImageStore
 from ecs.tasks.admission import Admission
+from ecs.tasks.finish_first import finish_first
 from ecs.tasks.images import Images
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
-from ecs.tasks.runner import AsyncEndToEndContainerRunner, _finish_first
+from ecs.tasks.runner import AsyncEndToEndContainerRunner
 from ecs.tasks.states import Outcome, TaskState
 from tests.unit import builders
 
@@ -48,6 +49,7 @@ def run(
             reaper=reaper,
             policy=builders.container_policy(),
             init=InitVolume(no_engine, reaper, lambda _: None),
+            sandboxes=builders.no_sandboxes(no_engine, admission, reaper),
             queue_timeout_seconds=queue_timeout_seconds,
         ).run()
 
@@ -113,7 +115,7 @@ async def test_what_is_finished_first_returns_its_value() -> None:
     work = Work()
     work.release.set()
 
-    assert await _finish_first(work.do()) == "done"
+    assert await finish_first(work.do()) == "done"
 
 
 async def test_what_is_finished_first_raises_its_error() -> None:
@@ -121,13 +123,13 @@ async def test_what_is_finished_first_raises_its_error() -> None:
     work.release.set()
 
     with pytest.raises(EngineFailedError):
-        await _finish_first(work.do(EngineFailedError("no")))
+        await finish_first(work.do(EngineFailedError("no")))
 
 
 @pytest.mark.parametrize("error", [None, EngineFailedError("no")])
 async def test_a_cancellation_waits_until_the_work_has_ended(error: Exception | None) -> None:
     work = Work()
-    finishing = asyncio.create_task(_finish_first(work.do(error)))
+    finishing = asyncio.create_task(finish_first(work.do(error)))
     await some_steps()
 
     finishing.cancel()
@@ -142,7 +144,7 @@ async def test_a_cancellation_waits_until_the_work_has_ended(error: Exception | 
 
 async def test_a_second_cancellation_waits_too() -> None:
     work = Work()
-    finishing = asyncio.create_task(_finish_first(work.do()))
+    finishing = asyncio.create_task(finish_first(work.do()))
     await some_steps()
 
     for _ in range(2):

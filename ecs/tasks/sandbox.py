@@ -1,0 +1,159 @@
+"""One network sandbox: a container that does nothing but hold a network namespace for tasks.
+
+Its program (``native/sandbox.c``) says between two tasks whether the last one left anything. The
+attach of its input is what keeps it alive: it ends when ECS does.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import (
+    AsyncContainerAttacher,
+    AsyncContainerCreator,
+    AsyncContainerStarter,
+    ContainerInput,
+    OutputChunks,
+)
+from ecs.errors import EngineError, EngineFailedError
+from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.finish_first import finish_first
+from ecs.tasks.sandbox_image import PROGRAM_PATH
+
+NAME_PREFIX = "ecs-sandbox-"
+CLEAN = "clean"
+SOCKETS = "sockets"
+_READY = "ready"
+_GONE = "gone"
+_QUESTION = b"?"
+_ANSWER_SECONDS = 10.0
+_MEMORY_BYTES = 6 * 1024 * 1024
+"""The smallest limit the engine takes; the program needs a tenth of it."""
+_PIDS = 4
+_NOBODY = "65534:65534"
+_DEADLINE_MARGIN_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class SandboxPolicy:
+    """What every sandbox's container is created from."""
+
+    instance: str
+    network: str
+    max_age_seconds: float
+    max_run_seconds: float
+    """How long a task may hold one that has just not reached that age."""
+
+
+def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
+    """Return the body of ``POST /containers/create`` for a sandbox.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
+    """
+    life_seconds = policy.max_age_seconds + policy.max_run_seconds + _DEADLINE_MARGIN_SECONDS
+    return {
+        "Image": image,
+        "Entrypoint": [PROGRAM_PATH],
+        "User": _NOBODY,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "Labels": {
+            LABEL_INSTANCE: policy.instance,
+            LABEL_DEADLINE: str(int(time.time() + life_seconds)),
+        },
+        "HostConfig": {
+            "NetworkMode": policy.network,
+            "Memory": _MEMORY_BYTES,
+            "MemorySwap": _MEMORY_BYTES,
+            "PidsLimit": _PIDS,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "ReadonlyRootfs": True,
+            "LogConfig": {"Type": "none"},
+            # The kernel is to remember no peer: neither in TIME_WAIT nor for its round-trip time.
+            "Sysctls": {
+                "net.ipv4.tcp_max_tw_buckets": "0",
+                "net.ipv4.tcp_no_metrics_save": "1",
+            },
+        },
+    }
+
+
+class Sandbox:
+    """A sandbox that runs. ``owner`` is whose tasks it served, ``None`` before the first one."""
+
+    def __init__(
+        self, name: str, container: str, stdin: ContainerInput, output: OutputChunks
+    ) -> None:
+        self.name = name
+        self.container = container
+        self.owner: str | None = None
+        self.tasks = 0
+        self.ended = asyncio.Event()
+        self._made_at = time.monotonic()
+        self._stdin = stdin
+        self._output = output
+        self._answers: asyncio.Queue[str] = asyncio.Queue()
+
+    @property
+    def age_seconds(self) -> float:
+        """How long it has been there."""
+        return time.monotonic() - self._made_at
+
+    async def listen(self) -> None:
+        """Take its answers in, until it ends."""
+        pending = b""
+        with suppress(EngineError):  # a connection that broke is an end like any other
+            async for pieces in self._output:
+                pending += b"".join(payload for _, payload in pieces)
+                *lines, pending = pending.split(b"\n")
+                for line in lines:
+                    self._answers.put_nowait(line.decode(errors="replace"))
+        self._answers.put_nowait(_GONE)
+        self.ended.set()
+
+    async def look(self) -> str:
+        """Have it look; return ``CLEAN``, or a word for what is not as before the first task.
+
+        Somebody must listen meanwhile. The first answer of all is another.
+        """
+        try:
+            self._stdin.send([_QUESTION])
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._answers.get()
+        except (EngineError, TimeoutError):
+            return _GONE
+
+
+@asynccontextmanager
+async def running_sandbox(
+    api: DockerRemoteApi, name: str, body: Mapping[str, Any]
+) -> AsyncIterator[Sandbox]:
+    """Create and start a sandbox; leaving closes its input, upon which it ends by itself.
+
+    Whatever happens, a container of this name may be there afterwards.
+
+    Raises:
+        EngineNotFoundError: there is no such image.
+        EngineError: the engine refused, failed or vanished, or what it started is no sandbox.
+    """
+    # Seen to its end even when cancelled: a deletion must not overtake the creation.
+    container = await finish_first(AsyncContainerCreator(api).create(name, body))
+    attacher = AsyncContainerAttacher(api)
+    async with attacher.output(container) as output, attacher.input(container) as stdin:
+        await AsyncContainerStarter(api).start(container)
+        sandbox = Sandbox(name, container, stdin, output)
+        listening = asyncio.create_task(sandbox.listen())
+        try:
+            answer = await sandbox.look()
+            if answer != _READY:
+                raise EngineFailedError(f"{name} did not get ready: {answer!r}")
+            yield sandbox
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening})
