@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from ecs.tasks.dispatcher import RunnerFactory
-from ecs.tasks.model import Task
+from ecs.tasks.model import Start, Task
 from ecs.tasks.states import Outcome
 
 Run = Callable[[Task], Awaitable[None]]
@@ -22,6 +22,7 @@ class _ScriptedRunner:
         self._run = run
 
     async def run(self) -> None:
+        self._task.start = Start.COLD
         try:
             await self._run(self._task)
         except asyncio.CancelledError:

@@ -9,7 +9,7 @@ from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.errors import EngineFailedError
 from ecs.jsonschemas import load_schema
 from ecs.request_handlers.task_result import result_document, server_timing
-from ecs.tasks.model import Task, TaskResult
+from ecs.tasks.model import Start, Task, TaskResult
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.states import Outcome, TaskState, task_state
 from tests.unit import builders
@@ -32,6 +32,7 @@ TIMINGS = {
 @pytest.fixture
 async def task() -> AsyncIterator[Task]:
     task = builders.task(LIMITS)
+    task.start = Start.SANDBOXED
     yield task
     task.output.close()
 
