@@ -1,8 +1,8 @@
 """An engine that fails on demand: it plays the Docker Remote API well until a test says otherwise.
 
 It speaks HTTP/1.1 on a unix socket, by hand, so that it can also speak it badly. Its containers
-are entries of a dict: ``sleep`` runs until it is killed, any other command echoes its arguments.
-Those that are to start ECS's own init say what that says.
+are entries of a dict: ``sleep`` runs until it is killed, ``/sandbox`` answers until its input ends,
+any other command echoes its arguments. Those that are to start ECS's own init say what that says.
 """
 
 import asyncio
@@ -209,6 +209,7 @@ class Container:
     oom_killed: bool = False
     output: bytes = b""
     archive: bytes = b""
+    answers: asyncio.Queue[bytes] = dataclasses.field(default_factory=asyncio.Queue)  # a sandbox's
     stdin: asyncio.StreamReader = dataclasses.field(default_factory=asyncio.StreamReader)
     started: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     ended: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -228,11 +229,16 @@ class Container:
         said = self.token + struct.pack(">IIII", flags, wait_status, 0, oom_kills)
         return frame(STDOUT, said) + frame(STDERR, said)
 
+    @property
+    def is_sandbox(self) -> bool:
+        return self.body.get("Entrypoint") == ["/sandbox"]
+
     def end(self, exit_code: int) -> None:
         """Let its process end."""
         self.status, self.exit_code = "exited", exit_code
         self.started.set()
         self.ended.set()
+        self.answers.put_nowait(b"")
 
 
 class FakeEngine:
@@ -246,6 +252,7 @@ class FakeEngine:
         self.images = {BUSYBOX: image_id(BUSYBOX)}  # by reference
         self.registry: dict[str, str] = {}  # ids by reference: what can be pulled
         self.passwords: dict[str, tuple[str, str]] = {}  # by reference: who may pull it
+        self.looks: list[str] = []  # what sandboxes answer next; "clean" when there is nothing here
         self.requests: list[Request] = []
         self._always: dict[str, Script] = {}
         self._next: dict[str, list[Script]] = {}
@@ -371,7 +378,9 @@ class FakeEngine:
 
     async def _pull(self, request: Request, connection: Connection) -> None:
         if "fromSrc" in request.query:
-            await connection.answer(200, {"status": image_id("imported")})
+            reference = f"{request.query['repo']}:{request.query['tag']}"
+            self.images[reference] = image_id(reference)
+            await connection.answer(200, {"status": image_id(reference)})
             return
         reference = request.reference
         if reference not in self.registry:
@@ -412,13 +421,26 @@ class FakeEngine:
             return
         if request.query.get("stdin"):
             await connection.head(101, Connection="Upgrade", Upgrade="tcp")
+            if container.is_sandbox:
+                await self._look(container, connection)
+                return
             while data := await connection.reader.read(65536):
                 container.stdin.feed_data(data)
             return
         await connection.head(200, Content_Type=RAW_STREAM)
+        while container.is_sandbox and (answer := await container.answers.get()):
+            await connection.send(frame(STDOUT, answer))
         await container.started.wait()
         await connection.send(container.output)
         await container.ended.wait()
+
+    async def _look(self, container: Container, connection: Connection) -> None:
+        is_first = True
+        while await connection.reader.read(1):
+            answer = "ready" if is_first else self.looks.pop(0) if self.looks else "clean"
+            container.answers.put_nowait(f"{answer}\n".encode())
+            is_first = False
+        container.end(0)
 
     async def _wait(self, request: Request, connection: Connection) -> None:
         container = await self._found(request, connection)
@@ -435,7 +457,7 @@ class FakeEngine:
             if container.has_init:
                 container.token, (program, *arguments) = await read_frame(container.stdin)
             else:
-                program, *arguments = container.body["Cmd"]
+                program, *arguments = container.body.get("Cmd") or ["sleep"]
             if program != "sleep":
                 container.output = frame(STDOUT, " ".join(arguments).encode() + b"\n")
                 container.output += container.trailers()

@@ -58,6 +58,7 @@ class Ecs:
         self,
         *cmd: str,
         image: str = BUSYBOX,
+        owner: str = "test",
         credentials: tuple[str, str] | None = None,
         **fields: Any,
     ) -> Task:
@@ -68,7 +69,7 @@ class Ecs:
             credentials=RegistryCredentials(*credentials) if credentials else None,
             **{"timeout_seconds": 60.0, "resources": RESOURCES, **fields},
         )
-        return self.dispatcher.submit(request, owner="test", request_id="test")
+        return self.dispatcher.submit(request, owner=owner, request_id="test")
 
     async def run(self, *cmd: str, **fields: Any) -> TaskResult:
         """Submit a task and return its result."""

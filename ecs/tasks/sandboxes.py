@@ -185,6 +185,8 @@ class Sandboxes:
     async def close(self) -> None:
         """Make no more, and hand all there are to the reaper. Have ``run`` cancelled before."""
         self._closing = True
+        self._idle.clear()
+        self._held.clear()
         work = [*self._lives.values(), *self._cleaning.values()]
         for task in work:
             task.cancel()

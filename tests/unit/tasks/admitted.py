@@ -43,11 +43,17 @@ class Waiting:
     async def cleanup(self, name: str) -> "asyncio.Task[None]":
         """Ask for the place of a deletion, which takes no time once it has it."""
 
-        async def pass_through() -> None:
-            async with self._admission.cleanup():
-                self.granted.append(name)
+        return await self._create(self._pass_through(self._admission.cleanup(), name))
 
-        return await self._create(pass_through())
+    async def refill(self, name: str) -> "asyncio.Task[None]":
+        """Ask for the place of a refill, which takes no time once it has it."""
+        return await self._create(self._pass_through(self._admission.refill(), name))
+
+    async def _pass_through(
+        self, place: contextlib.AbstractAsyncContextManager[None], name: str
+    ) -> None:
+        async with place:
+            self.granted.append(name)
 
     async def _start(self, name: str, ask: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         async def wait() -> None:

@@ -15,6 +15,7 @@ from tests.unit.tasks.admitted import (
 )
 
 PATIENCE_SECONDS = 3.0
+REFILL_PATIENCE_SECONDS = 1.0
 
 
 async def test_owners_take_turns_however_many_tasks_one_of_them_has() -> None:
@@ -153,3 +154,71 @@ async def test_deletions_go_on_while_no_more_tasks_may_run() -> None:
         await waiting.cleanup("deletion")
 
         assert waiting.granted == ["deletion"]
+
+
+async def test_a_refill_gives_way_to_everybody_who_came_after_it() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.refill("refill")
+        await waiting.cleanup("deletion")
+        await waiting.begin("queued")
+        await waiting.enter_lane("returning")
+
+        for _ in range(3):
+            await pass_on(admission)
+
+        assert waiting.granted == ["returning", "queued", "deletion", "refill"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first"),
+    [(REFILL_PATIENCE_SECONDS, "returning"), (REFILL_PATIENCE_SECONDS + 0.001, "refill")],
+)
+async def test_a_refill_gives_way_for_one_second_and_no_longer(
+    seconds: float, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_on = frozen_clock(monkeypatch)
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.refill("refill")
+        await waiting.cleanup("deletion")
+        await waiting.begin("queued")
+        await waiting.enter_lane("returning")
+        move_on(seconds)
+
+        await pass_on(admission)
+
+        assert waiting.granted[0] == first
+
+
+async def test_of_refills_one_at_a_time_has_a_place() -> None:
+    admission = admission_of(starting=4)
+    begun: list[None] = []
+    release = asyncio.Event()
+
+    async def hang() -> None:
+        async with admission.refill():
+            begun.append(None)
+            await release.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(hang())
+        await settle()
+        assert len(begun) == 1
+        release.set()
+
+    assert len(begun) == 2
+
+
+async def test_a_refill_that_is_cancelled_in_the_moment_of_its_grant_gives_its_place_back() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        refill = await waiting.refill("cancelled")
+        admission.leave_lane()
+        refill.cancel()
+        await settle()
+
+        await waiting.refill("next")
+
+        assert waiting.granted == ["next"]

@@ -166,6 +166,27 @@ def test_the_network_is_the_operators_or_none(
     assert created["HostConfig"]["NetworkMode"] == mode
 
 
+@pytest.mark.parametrize(
+    ("network", "profile", "mode"),
+    [
+        (Network.DEFAULT, Profile.STANDARD, "container:0123"),
+        (Network.NONE, Profile.STANDARD, "none"),
+        (Network.DEFAULT, Profile.STRICT, "none"),
+    ],
+)
+def test_a_sandbox_takes_the_place_of_the_operators_network_alone(
+    network: Network, profile: Profile, mode: str
+) -> None:
+    task, policy = builders.task(network=network, profile=profile), builders.container_policy()
+
+    without = container_body(task, IMAGE, policy, None)
+    within = container_body(task, IMAGE, policy, None, sandbox="0123")
+
+    assert within["HostConfig"].pop("NetworkMode") == mode
+    del without["HostConfig"]["NetworkMode"]
+    assert within == without
+
+
 def test_the_standard_profile_drops_the_capabilities_that_a_task_has_no_use_for() -> None:
     host = body(**STANDARD)["HostConfig"]
 

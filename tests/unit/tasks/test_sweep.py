@@ -10,6 +10,7 @@ from ecs.tasks.sweep import OrphanSweep
 
 PAST, FUTURE = "1000000000", "99999999999"
 LIVE, UNKNOWN = "ecs-task-live", "ecs-task-unknown"
+SANDBOX = "ecs-sandbox-unknown"
 
 
 @pytest.fixture
@@ -36,6 +37,9 @@ def container(name: str, *, instance: str = "own", deadline: str = FUTURE) -> Li
         (container(LIVE, deadline=PAST), None),
         (container("an-operators-own", deadline=PAST), None),
         (container(UNKNOWN), "its task is unknown"),
+        (container(SANDBOX), "its task is unknown"),
+        (container(SANDBOX, instance="other"), None),
+        (container(SANDBOX, instance="other", deadline=PAST), "its deadline has passed"),
         (container(UNKNOWN, deadline="never"), "its task is unknown"),
         (container(UNKNOWN, instance="other"), None),
         (container(UNKNOWN, instance="other", deadline=PAST), "its deadline has passed"),

@@ -1,0 +1,89 @@
+"""A second Docker engine on this machine, with a bridge of its own, that tests may stop and start.
+
+Like that of ``tests.tls_engine`` it has a network and a mount namespace of its own.
+"""
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+
+from tests.engines import EngineProbe
+from tests.images import import_busybox
+from tests.tls_engine import stop_dockerd
+from tests.waiting import wait_until
+
+START_TIMEOUT_SECONDS = 60
+
+# dockerd would share a system-wide containerd, which does not see this mount namespace: hide it.
+START_SCRIPT = """
+ip link set lo up
+mkdir -p /run/containerd && mount -t tmpfs tmpfs /run/containerd
+exec dockerd "$@"
+"""
+
+
+class SecondEngine:
+    """One engine and its containers; `probe` asks it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.url = f"unix://{directory}/docker.sock"
+        self.probe = EngineProbe(docker.DockerClient(self.url, version="1.41", timeout=60))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        directory = self._directory
+        options = {
+            "host": self.url,
+            "bip": "198.18.1.1/24",
+            "iptables": "false",
+            "ip-forward": "false",
+            "data-root": directory / "data",
+            "exec-root": directory / "exec",
+            "pidfile": directory / "dockerd.pid",
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        with (directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["unshare", "--mount", "--net", "bash", "-euc", START_SCRIPT, "-", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(self._answers, START_TIMEOUT_SECONDS)
+
+    def stop(self) -> None:
+        """Stop it as an operator does: its containers end, and stay."""
+        if self._process is not None:
+            stop_dockerd(self._process, self._directory)
+            self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, (self._directory / "log").read_text()[-4000:]
+        try:
+            return bool(self.probe.client.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+
+
+@contextlib.contextmanager
+def running_second_engine() -> Iterator[SecondEngine]:
+    """Run the engine, with busybox in it."""
+    # A short path: containerd's sockets lie below it, and a socket's path is limited to 107 bytes.
+    directory = Path(tempfile.mkdtemp(prefix="ecs-test-"))
+    engine = SecondEngine(directory)
+    try:
+        engine.start()
+        import_busybox(engine.probe.client)
+        yield engine
+    finally:
+        engine.stop()
+        engine.probe.client.close()
+        shutil.rmtree(directory)
