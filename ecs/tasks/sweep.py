@@ -23,8 +23,9 @@ _NAME_PREFIXES = (CONTAINER_NAME_PREFIX, FILLER_NAME_PREFIX, SANDBOX_NAME_PREFIX
 class OrphanSweep:
     """Hands to the reaper what an earlier run left, and what outlived its deadline.
 
-    Of this instance: every container whose task is not live. Of other instances: every one whose
-    ``ecs.deadline`` has passed, so that a task dies even if its own ECS never returns.
+    Of this instance: every container that is no live task's and no live sandbox. Of other
+    instances: every one whose ``ecs.deadline`` has passed, so that a task dies even if its own ECS
+    never returns.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class OrphanSweep:
         if any(self._reaper.is_pending(name) or self._is_live(name) for name in container.names):
             return None
         if container.labels.get(LABEL_INSTANCE) == self._instance:
-            return "its task is unknown"
+            return "its service does not know it"
         return "its deadline has passed" if _deadline(container) < time.time() else None
 
 

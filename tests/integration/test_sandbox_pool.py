@@ -1,6 +1,6 @@
 """The pool on the real engine: who has a sandbox again, how long it lives, and what kills it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.client import calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.harness import Ecs, result_of, running_ecs
-from tests.second_engine import running_second_engine
+from tests.second_engine import SecondEngine, running_second_engine
 from tests.services import ECService
 from tests.waiting import eventually
 
@@ -141,12 +141,8 @@ def remove(engine: EngineProbe, name: str) -> None:
     engine.client.api.remove_container(name, force=True)
 
 
-def pause(engine: EngineProbe, name: str) -> None:
-    engine.client.api.pause(name)
-
-
 @pytest.mark.parametrize("init", ["off", "auto"])
-@pytest.mark.parametrize("harm", [kill, remove, pause])
+@pytest.mark.parametrize("harm", [kill, remove])
 async def test_a_task_whose_sandbox_dies_under_its_hands_starts_cold(
     tmp_path: Path,
     docker_host: str,
@@ -167,7 +163,6 @@ async def test_a_task_whose_sandbox_dies_under_its_hands_starts_cold(
             return sandbox
 
         monkeypatch.setattr(ecs.sandboxes, "take", take_and_harm)
-        monkeypatch.setattr("ecs.tasks.sandbox._ANSWER_SECONDS", 0.5)
         task = ecs.submit("echo", "hello")
         result = await result_of(task)
         output = await task.output.excerpt(Stream.STDOUT)
@@ -177,6 +172,20 @@ async def test_a_task_whose_sandbox_dies_under_its_hands_starts_cold(
         assert output.head == b"hello\n"
         assert task.start is Start.COLD
         assert await sandbox_of_next_task(ecs)
+
+
+async def test_a_sandbox_that_answers_no_more_serves_no_second_task(
+    tmp_path: Path, docker_host: str, engine: EngineProbe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_ecs(tmp_path, docker_host, **ONE) as ecs:
+        await ready(ecs)
+        monkeypatch.setattr("ecs.tasks.sandbox._ANSWER_SECONDS", 0.5)
+        (name,) = engine.containers(ecs.instance)
+        engine.client.api.pause(name)
+
+        paused = await sandbox_of_next_task(ecs)
+
+        assert await sandbox_of_next_task(ecs) != paused
 
 
 @pytest.mark.parametrize("harm", [kill, remove])
@@ -265,24 +274,30 @@ async def test_sandboxes_end_with_their_service_and_the_next_one_clears_them_awa
     await eventually(lambda: len(sandboxes_in(engine, service, "running")) == 2, PATIENT_SECONDS)
 
 
-async def test_an_engine_that_is_restarted_gets_new_sandboxes_and_keeps_no_old_ones(
-    ecservice: StartService,
-) -> None:
+@pytest.fixture
+def second_engine() -> Iterator[SecondEngine]:
     with running_second_engine() as second:
-        service = await ecservice(
-            probe=second.probe, DOCKER_HOST=second.url, ECS_SANDBOXES="2", ECS_INIT="off"
-        )
-        probe = second.probe
-        await eventually(lambda: len(sandboxes_in(probe, service, "running")) == 2, 30)
-        stale = set(probe.containers(service.instance))
+        yield second
 
-        second.stop()
-        second.start()
 
-        await eventually(lambda: len(sandboxes_in(probe, service, "running")) == 2, 60)
-        await eventually(lambda: not stale & set(probe.containers(service.instance)), 60)
-        async with calling(service.url) as caller:
-            answer = await caller.run("echo", "hello")
-        assert (answer.document["start"], answer.stdout) == ("sandboxed", b"hello\n")
-        await service.stop()
-        await eventually(lambda: not probe.containers(service.instance), PATIENT_SECONDS)
+async def test_an_engine_that_is_restarted_gets_new_sandboxes_and_keeps_no_old_ones(
+    second_engine: SecondEngine, ecservice: StartService
+) -> None:
+    probe = second_engine.probe
+    service = await ecservice(
+        probe=probe,
+        DOCKER_HOST=second_engine.url,
+        ECS_SANDBOXES="2",
+        ECS_SWEEP_INTERVAL_SECONDS="1",
+    )
+    await eventually(lambda: len(sandboxes_in(probe, service, "running")) == 2, PATIENT_SECONDS)
+    stale = set(probe.containers(service.instance))
+
+    second_engine.stop()
+    second_engine.start()
+
+    await eventually(lambda: len(sandboxes_in(probe, service, "running")) == 2, PATIENT_SECONDS)
+    await eventually(lambda: not stale & set(probe.containers(service.instance)), PATIENT_SECONDS)
+    async with calling(service.url) as caller:
+        answer = await caller.run("echo", "hello")
+    assert (answer.document["start"], answer.stdout) == ("sandboxed", b"hello\n")
