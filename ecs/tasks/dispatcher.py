@@ -167,6 +167,7 @@ def _log_end(task: Task) -> None:
         state=task.result.state,
         outcome=task.result.outcome,
         exit_code=task.result.exit_code,
+        start=task.start,
         error=str(task.result.error) if task.result.error else None,
         **task.result.timings,
     )
