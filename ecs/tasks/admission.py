@@ -182,10 +182,11 @@ class Admission:
             grant.set_result(None)
 
     def _next(self) -> Grant | None:
-        # One place is kept from deletions: a hanging engine call must not stop every start.
-        may_clean = self._cleaning < max(1, self.max_starting - 1)
+        # One place is kept from deletions and refills: a hanging engine call must not stop every
+        # start.
+        may_clean = self._cleaning + self._refilling < max(1, self.max_starting - 1)
         cleanup = _first(self._cleanups) if may_clean else None
-        refill = _first(self._refills) if not self._refilling else None
+        refill = _first(self._refills) if may_clean and not self._refilling else None
         now = time.monotonic()
         if cleanup and now - self._cleanups[cleanup] > _CLEANUP_PATIENCE_SECONDS:
             return self._next_cleanup()
@@ -199,7 +200,9 @@ class Admission:
             return grant
         if cleanup:
             return self._next_cleanup()
-        return self._next_refill() if refill else None
+        # Nor does a refill take the last place from the task that comes next.
+        last = self._in_lane + 1 == self.max_starting > 1
+        return self._next_refill() if refill and not last else None
 
     def _next_cleanup(self) -> Grant:
         self._cleaning += 1

@@ -12,7 +12,6 @@ from tests.engines import EngineProbe
 from tests.harness import Ecs, running_ecs
 from tests.integration.test_cancellation import (  # noqa: F401 - to be collected here once more
     LeaveNothing,
-    init,
     test_a_task_can_be_canceled_in_every_state,
 )
 from tests.integration.test_run import (  # noqa: F401
@@ -34,6 +33,12 @@ from tests.service_log import logged
 from tests.services import ECService
 from tests.traces import files_in
 from tests.waiting import eventually
+
+
+@pytest.fixture
+def init() -> str:
+    """Whether tasks have the init; the tests that it matters to run both ways."""
+    return "auto"
 
 
 @pytest.fixture

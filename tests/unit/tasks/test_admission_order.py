@@ -211,6 +211,29 @@ async def test_of_refills_one_at_a_time_has_a_place() -> None:
     assert len(begun) == 2
 
 
+async def test_a_refill_leaves_the_last_place_to_the_task_that_comes_next() -> None:
+    admission = await occupied_lane(starting=2)
+    async with waiting_for(admission) as waiting:
+        await waiting.refill("refill")
+        assert waiting.granted == []
+        await waiting.begin("task")
+        assert waiting.granted == ["task"]
+
+        await pass_on(admission)
+        await pass_on(admission)
+
+        assert waiting.granted == ["task", "refill"]
+
+
+async def test_a_refill_and_deletions_together_leave_one_place_to_tasks() -> None:
+    admission = admission_of(starting=2)
+    async with admission.refill(), waiting_for(admission) as waiting:
+        await waiting.cleanup("deletion")
+        await waiting.begin("task")
+
+        assert waiting.granted == ["task"]
+
+
 async def test_a_refill_that_is_cancelled_in_the_moment_of_its_grant_gives_its_place_back() -> None:
     admission = await occupied_lane()
     async with waiting_for(admission) as waiting:
