@@ -95,6 +95,7 @@ class Sandbox:
         self.owner: str | None = None
         self.tasks = 0
         self.ended = asyncio.Event()
+        """It runs no more, or cannot be heard."""
         self._made_at = time.monotonic()
         self._stdin = stdin
         self._output = output
@@ -117,11 +118,18 @@ class Sandbox:
         self._answers.put_nowait(_GONE)
         self.ended.set()
 
-    async def look(self) -> str:
-        """Have it look; return ``CLEAN``, or a word for what is not as before the first task.
+    async def get_ready(self) -> None:
+        """Have it take note of what there is, before the first task.
 
-        Somebody must listen meanwhile. The first answer of all is another.
+        Raises:
+            EngineFailedError: it does not answer, or is no sandbox.
         """
+        answer = await self.look()
+        if answer != _READY:
+            raise EngineFailedError(f"{self.name} did not get ready: {answer!r}")
+
+    async def look(self) -> str:
+        """Have it look; return ``CLEAN``, or a word for what is not as before the first task."""
         try:
             self._stdin.send([_QUESTION])
             async with asyncio.timeout(_ANSWER_SECONDS):
@@ -140,7 +148,7 @@ async def running_sandbox(
 
     Raises:
         EngineNotFoundError: there is no such image.
-        EngineError: the engine refused, failed or vanished, or what it started is no sandbox.
+        EngineError: the engine refused, failed or vanished.
     """
     # Seen to its end even when cancelled: a deletion must not overtake the creation.
     container = await finish_first(AsyncContainerCreator(api).create(name, body))
@@ -150,9 +158,6 @@ async def running_sandbox(
         sandbox = Sandbox(name, container, stdin, output)
         listening = asyncio.create_task(sandbox.listen())
         try:
-            answer = await sandbox.look()
-            if answer != _READY:
-                raise EngineFailedError(f"{name} did not get ready: {answer!r}")
             yield sandbox
         finally:
             listening.cancel()

@@ -269,8 +269,10 @@ class Sandboxes:
                 async with self._admission.refill():
                     started = time.monotonic()
                     sandbox = await self._start(stack, name)
-                    self.made += 1
-                    self.making_seconds += time.monotonic() - started
+                    making_seconds = time.monotonic() - started
+                await sandbox.get_ready()
+                self.made += 1
+                self.making_seconds += making_seconds
                 self._idle[sandbox] = time.monotonic()
                 made.set_result(None)
                 await sandbox.ended.wait()

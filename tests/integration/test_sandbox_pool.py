@@ -79,13 +79,12 @@ async def test_a_sandbox_that_is_too_old_is_replaced(
     tmp_path: Path, docker_host: str, engine: EngineProbe
 ) -> None:
     async with running_ecs(tmp_path, docker_host, **ONE, sandbox_max_age_seconds=0.5) as ecs:
-        await eventually(lambda: engine.containers(ecs.instance), PATIENT_SECONDS)
-        (first,) = engine.containers(ecs.instance)
+        await eventually(lambda: ecs.sandboxes.counts["idle"], PATIENT_SECONDS)
+        first = set(engine.containers(ecs.instance))
 
-        await eventually(
-            lambda: engine.containers(ecs.instance) not in ([first], []), PATIENT_SECONDS
-        )
-        assert ecs.sandboxes.retired["age"] >= 1
+        await eventually(lambda: ecs.sandboxes.retired["age"] >= 1, PATIENT_SECONDS)
+        await eventually(lambda: ecs.sandboxes.made >= 2, PATIENT_SECONDS)
+        await eventually(lambda: not first & set(engine.containers(ecs.instance)), PATIENT_SECONDS)
 
 
 async def test_the_pool_grows_with_the_tasks_that_run_and_shrinks_when_they_are_gone(
@@ -107,8 +106,9 @@ async def test_the_pool_grows_with_the_tasks_that_run_and_shrinks_when_they_are_
         for task in list(ecs.dispatcher._runs):
             await ecs.dispatcher.release(task)
 
+        only_one = {"starting": 0, "idle": 1, "held": 0, "cleaning": 0}
+        await eventually(lambda: ecs.sandboxes.counts == only_one, PATIENT_SECONDS)
         await eventually(lambda: len(engine.containers(ecs.instance)) == 1, PATIENT_SECONDS)
-        assert ecs.sandboxes.counts == {"starting": 0, "idle": 1, "held": 0, "cleaning": 0}
         assert (ecs.sandboxes.hits, ecs.sandboxes.misses) == (4, 1)
 
 
