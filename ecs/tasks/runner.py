@@ -198,7 +198,8 @@ class AsyncEndToEndContainerRunner:
     async def _create(
         self, image: LocalImage, mount: InitMount | None, sandbox: Sandbox | None
     ) -> str:
-        self._enter(RunnerState.CREATING)
+        if self._task.machine.state is not RunnerState.CREATING:  # as it is after a refusal
+            self._enter(RunnerState.CREATING)
         joined = sandbox.container if sandbox else None
         body = container_body(self._task, image, self._policy, mount, sandbox=joined)
         had_container, self._may_have_container = self._may_have_container, True

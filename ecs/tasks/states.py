@@ -58,9 +58,9 @@ TRANSITIONS: Mapping[RunnerState, frozenset[RunnerState]] = {
     _S.QUEUED: frozenset({_S.RESOLVING, _S.ENDED}),
     _S.RESOLVING: frozenset({_S.PULLING, _S.CREATING, _S.ENDED}),
     _S.PULLING: frozenset({_S.RESOLVING, _S.ENDED}),
-    # Once more, without a sandbox that has gone, or without the init.
-    _S.CREATING: frozenset({_S.ATTACHING, _S.CREATING, _S.ENDED}),
+    _S.CREATING: frozenset({_S.ATTACHING, _S.ENDED}),
     _S.ATTACHING: frozenset({_S.STARTING, _S.ENDED}),
+    # Once more, without a sandbox that has gone, or without the init.
     _S.STARTING: frozenset({_S.RUNNING, _S.CREATING, _S.ENDED}),
     _S.RUNNING: frozenset({_S.STOPPING, _S.COLLECTING, _S.ENDED}),
     _S.STOPPING: frozenset({_S.COLLECTING, _S.ENDED}),
