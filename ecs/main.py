@@ -133,6 +133,7 @@ async def _serve(settings: Settings) -> None:
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
+            sandboxes=sandboxes,
             directories={
                 "spool": settings.spool_directory or Path(tempfile.gettempdir()),
                 "state": settings.state_directory,

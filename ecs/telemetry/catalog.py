@@ -72,6 +72,25 @@ CONTAINERS_LEAKED = Metric(
     "gauge",
     "Containers whose deletion failed time and again and that are not known to be gone.",
 )
+POOL_CONTAINERS = Metric(
+    "ecs_pool_containers",
+    "gauge",
+    "Containers that are held ready for tasks or in use by them, by kind (sandbox) and state.",
+    ("kind", "state"),
+)
+POOL_TASKS = Metric(
+    "ecs_pool_tasks_total",
+    "counter",
+    "Tasks that asked for one of these, by whether there was one (hit) or not (miss).",
+    ("kind", "result"),
+)
+POOL_REFILLS = Metric("ecs_pool_refills_total", "counter", "Containers of these made.", ("kind",))
+POOL_REFILL_SECONDS = Metric(
+    "ecs_pool_refill_seconds_total",
+    "counter",
+    "Time in the engine's lane that making them took.",
+    ("kind",),
+)
 HTTP_REQUESTS = Metric(
     "ecs_http_requests_total",
     "counter",
@@ -114,6 +133,10 @@ CATALOG = (
     ENGINE_UP,
     CONTAINERS_TO_DELETE,
     CONTAINERS_LEAKED,
+    POOL_CONTAINERS,
+    POOL_TASKS,
+    POOL_REFILLS,
+    POOL_REFILL_SECONDS,
     HTTP_REQUESTS,
     HTTP_REQUEST_DURATION,
     DRAINING,

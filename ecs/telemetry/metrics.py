@@ -21,6 +21,7 @@ from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import Outcome, RunnerState, TaskState, phases
 from ecs.telemetry import catalog
 from ecs.telemetry.catalog import Metric
@@ -28,6 +29,7 @@ from ecs.telemetry.catalog import Metric
 OTHER_ROUTE = "other"
 _SECONDS = "s"
 _STATES_IN_PROGRESS = (TaskState.QUEUED, TaskState.INITIALIZING, TaskState.RUNNING)
+_SANDBOX = {"kind": "sandbox"}
 _NO_OVERHEAD = frozenset({"pull", "run"})
 Observe = Callable[[], Iterable[Observation]]
 
@@ -88,6 +90,7 @@ class Metrics:
         dispatcher: TaskDispatcher,
         admission: Admission,
         reaper: Reaper,
+        sandboxes: Sandboxes,
         directories: Mapping[str, Path],
     ) -> None:
         """Read the gauges from these parts; ``directories`` are named as in the label."""
@@ -96,6 +99,12 @@ class Metrics:
         self._gauge(catalog.QUEUE_LIMIT, lambda: [Observation(admission.max_queued)])
         self._gauge(catalog.CONTAINERS_TO_DELETE, lambda: [Observation(reaper.pending_count)])
         self._gauge(catalog.CONTAINERS_LEAKED, lambda: [Observation(reaper.left_behind_count)])
+        self._gauge(catalog.POOL_CONTAINERS, lambda: _pool_states(sandboxes))
+        self._counter(catalog.POOL_TASKS, lambda: _pool_tasks(sandboxes))
+        self._counter(catalog.POOL_REFILLS, lambda: [Observation(sandboxes.made, _SANDBOX)])
+        self._counter(
+            catalog.POOL_REFILL_SECONDS, lambda: [Observation(sandboxes.making_seconds, _SANDBOX)]
+        )
         self._gauge(catalog.DRAINING, lambda: [Observation(int(dispatcher.draining))])
         self._gauge(catalog.DISK_FREE, lambda: _disks(directories, _free_bytes))
         self._gauge(catalog.DISK_SIZE, lambda: _disks(directories, _size_bytes))
@@ -144,6 +153,11 @@ class Metrics:
             explicit_bucket_boundaries_advisory=metric.buckets,
         )
 
+    def _counter(self, metric: Metric, observe: Observe) -> None:
+        self._meter.create_observable_counter(
+            metric.name, [lambda _: observe()], description=metric.description
+        )
+
     def _gauge(self, metric: Metric, observe: Observe) -> None:
         self._meter.create_observable_gauge(
             metric.name, [lambda _: observe()], description=metric.description
@@ -153,6 +167,16 @@ class Metrics:
 def _by_state(counts: Mapping[TaskState, int]) -> Iterator[Observation]:
     for state in _STATES_IN_PROGRESS:
         yield Observation(counts.get(state, 0), {"state": state.value})
+
+
+def _pool_states(sandboxes: Sandboxes) -> Iterator[Observation]:
+    for state, count in sandboxes.counts.items():
+        yield Observation(count, {**_SANDBOX, "state": state})
+
+
+def _pool_tasks(sandboxes: Sandboxes) -> Iterator[Observation]:
+    for result, count in (("hit", sandboxes.hits), ("miss", sandboxes.misses)):
+        yield Observation(count, {**_SANDBOX, "result": result})
 
 
 def _disks(

@@ -35,10 +35,12 @@ async def exposition(no_engine: DockerRemoteApi, tmp_path: Path) -> str:
         queue_timeout_seconds=60,
         drain_timeout_seconds=60,
     )
+    reaper = Reaper(no_engine, admission)
     telemetry.metrics.watch(
         dispatcher=dispatcher,
         admission=admission,
-        reaper=Reaper(no_engine, admission),
+        reaper=reaper,
+        sandboxes=builders.no_sandboxes(no_engine, admission, reaper),
         directories={"spool": tmp_path},
     )
     task = builders.task()

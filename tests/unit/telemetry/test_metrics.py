@@ -163,10 +163,14 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
         drain_timeout_seconds=0.001,
     )
     async with Reaper(no_engine, admission) as reaper, dispatcher:
+        sandboxes = builders.no_sandboxes(no_engine, admission, reaper)
+        sandboxes.hits, sandboxes.misses, sandboxes.made = 5, 2, 3
+        sandboxes.making_seconds = 0.75
         telemetry.metrics.watch(
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
+            sandboxes=sandboxes,
             directories={"spool": tmp_path, "state": tmp_path / "missing"},
         )
         dispatcher.submit(builders.task_request(), owner="somebody", request_id="r1")
@@ -181,6 +185,11 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     assert value(drained, in_progress, state="QUEUED") == 0
     assert value(under_way, "ecs_containers_to_delete") == 1
     assert value(under_way, "ecs_queue_limit") == 7
+    assert value(under_way, "ecs_pool_containers", kind="sandbox", state="idle") == 0
+    assert value(under_way, "ecs_pool_tasks_total", kind="sandbox", result="hit") == 5
+    assert value(under_way, "ecs_pool_tasks_total", kind="sandbox", result="miss") == 2
+    assert value(under_way, "ecs_pool_refills_total", kind="sandbox") == 3
+    assert value(under_way, "ecs_pool_refill_seconds_total", kind="sandbox") == 0.75
     assert (value(under_way, "ecs_draining"), value(drained, "ecs_draining")) == (0, 1)
     free = samples(under_way, "ecs_disk_free_bytes")
     size = samples(under_way, "ecs_disk_size_bytes")
