@@ -19,7 +19,7 @@ import structlog
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerWaiter
-from ecs.errors import EngineError, EngineNotFoundError
+from ecs.errors import EngineError, EngineFailedError, EngineNotFoundError
 from ecs.tasks.admission import Admission
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import (
@@ -279,6 +279,10 @@ class Sandboxes:
                 self._forget(sandbox, "ended by itself")
         except EngineError as error:
             made.set_result(error)
+        except Exception:  # noqa: BLE001 - a bug must not take the tasks along
+            _log.exception("sandbox failed by a bug in ECS", sandbox=name)
+            if not made.done():
+                made.set_result(EngineFailedError("a bug in ECS; its log has the cause"))
         finally:
             made.cancel()  # which is nothing to one that has its result
             del self._lives[name]
@@ -317,6 +321,9 @@ class Sandboxes:
         except EngineNotFoundError:
             pass  # it was deleted
         except EngineError:
+            return "task not seen to end"
+        except Exception:  # noqa: BLE001 - a bug must not take the tasks along
+            _log.exception("a task's end was not seen by a bug in ECS", sandbox=sandbox.name)
             return "task not seen to end"
         found = await sandbox.look()
         for _ in range(_SOCKETS_LOOKS):

@@ -410,3 +410,20 @@ async def test_refills_wait_while_a_task_does() -> None:
         for _ in range(4):
             the.admission.leave_lane()
         await the.idle(1)
+
+
+async def test_a_bug_costs_a_sandbox_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool(maximum=1, minimum=1) as the:
+        await the.idle(1)
+
+        def fail_once(*_: object) -> None:
+            monkeypatch.setattr(pool_module, "sandbox_body", sandbox_body)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(pool_module, "sandbox_body", fail_once)
+        monkeypatch.setattr(the.sandboxes._waiter, "exit_code", None)
+        await the.serve()
+
+        await the.idle(1)
+        assert the.sandboxes.retired == {"task not seen to end": 1}
+        assert the.sandboxes.made == 2
