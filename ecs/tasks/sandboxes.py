@@ -183,7 +183,7 @@ class Sandboxes:
         return container_name in self._lives
 
     async def close(self) -> None:
-        """Make no more, and hand all there are to the reaper. Have ``run`` cancelled before."""
+        """Make no more, and hand all there are to the reaper."""
         self._closing = True
         self._idle.clear()
         self._held.clear()
@@ -241,8 +241,9 @@ class Sandboxes:
                     return
 
     def _wants_another(self) -> bool:
-        ready = sum(map(self._is_for_anybody, self._idle))
-        return len(self._lives) < self._rules.maximum and ready < self._rules.minimum
+        if self._closing or len(self._lives) >= self._rules.maximum:
+            return False
+        return sum(map(self._is_for_anybody, self._idle)) < self._rules.minimum
 
     def _retire_idle(self) -> None:
         ready = sum(map(self._is_for_anybody, self._idle))

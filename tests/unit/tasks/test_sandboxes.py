@@ -77,12 +77,12 @@ async def pool(
             sandboxes.meet(machine)
             keeping = asyncio.create_task(sandboxes.run())
             yield Pool(sandboxes, engine, admission, reaper)
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
             await sandboxes.close()
             await reaper.drained()
             assert not engine.containers
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
             assert sum(sandboxes.counts.values()) == 0
 
 
