@@ -17,6 +17,8 @@ _log = structlog.get_logger()
 
 _FILES_PER_RUNNING_TASK = 7
 """Its caller, output, stdin and wait, and three spools."""
+_FILES_PER_SANDBOX = 2
+"""Its two attaches."""
 _OTHER_FILES = 100
 
 
@@ -94,6 +96,11 @@ def raise_open_files_limit(settings: Settings, *, running_tasks: int) -> None:
     """Take as many file descriptors as the system gives, and say so if they are too few."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    wanted = running_tasks * _FILES_PER_RUNNING_TASK + settings.max_queued_tasks + _OTHER_FILES
+    wanted = (
+        running_tasks * _FILES_PER_RUNNING_TASK
+        + settings.max_queued_tasks
+        + settings.sandboxes * _FILES_PER_SANDBOX
+        + _OTHER_FILES
+    )
     if hard < wanted:
         _log.warning("few open files are allowed; raise the limit", limit=hard, wanted=wanted)
