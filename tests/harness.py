@@ -152,6 +152,8 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
         if chosen.sandboxes:
             sandboxes.meet((await AsyncEngineInfoReader(api).read()).machine)
             keeping = asyncio.create_task(sandboxes.run())
+            stack.push_async_callback(reaper.drained)
+            stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(cancelled, keeping)
         dispatcher = await stack.enter_async_context(
             composition._dispatcher(

@@ -22,7 +22,11 @@ PATIENT_SECONDS = 30
 ONE: dict[str, Any] = {"sandboxes": 1, "min_sandboxes": 1, "sandbox_reuse": "any"}
 SLEEP = ("sleep", "3600")
 
-pytestmark = pytest.mark.usefixtures("engine")
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(engine: EngineProbe, tmp_path: Path) -> Iterator[None]:
+    yield
+    assert engine.containers(tmp_path.name) == []  # the instance's name
 
 
 async def ready(ecs: Ecs, number: int = 1) -> None:
