@@ -7,26 +7,24 @@ from typing import Any
 
 import pytest
 
+from ecs.tasks.states import RunnerState
 from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.harness import Ecs, running_ecs
-from tests.integration.test_cancellation import (  # noqa: F401 - to be collected here once more
-    LeaveNothing,
-    test_a_task_can_be_canceled_in_every_state,
+from tests.integration.test_cancellation import LeaveNothing
+from tests.integration.test_cancellation import (
+    test_a_task_can_be_canceled_in_every_state as see_it_canceled,
 )
-from tests.integration.test_run import (  # noqa: F401
+from tests.integration.test_run import (  # noqa: F401 - to be collected here once more
     caller,
     test_a_background_child_that_holds_stdout_delays_nothing,
     test_a_missing_command_is_told_from_one_that_exits_with_127,
     test_a_task_out_of_memory_is_told_from_one_that_was_killed,
     test_a_task_out_of_time_is_terminated_and_its_output_kept,
     test_a_task_that_ignores_sigterm_is_killed,
-    test_an_image_from_scratch_runs_its_one_program,
-    test_env_workdir_and_user_are_the_requests,
     test_exit_code_stdout_and_stderr_come_back,
     test_limits_hold_inside_the_container,
     test_more_processes_than_allowed_cannot_be_forked,
-    test_output_is_bytes_not_text,
     test_stdin_reaches_the_task_whole_and_ends,
 )
 from tests.service_log import logged
@@ -70,3 +68,19 @@ def leaving_nothing(
         assert engine.containers(ecs.instance) == []
 
     return run
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        RunnerState.CREATING,
+        RunnerState.ATTACHING,
+        RunnerState.STARTING,
+        RunnerState.RUNNING,
+        RunnerState.STOPPING,
+    ],
+)
+async def test_a_task_that_has_a_sandbox_can_be_canceled_in_every_state(
+    leaving_nothing: LeaveNothing, monkeypatch: pytest.MonkeyPatch, state: RunnerState, init: str
+) -> None:
+    await see_it_canceled(leaving_nothing, monkeypatch, state, turns=2, init=init)
