@@ -45,7 +45,8 @@ from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
 from ecs.tasks.sandbox import SandboxPolicy
-from ecs.tasks.sandboxes import PoolRules, Sandboxes, SandboxReuse
+from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
+from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.sweep import OrphanSweep
 from ecs.telemetry.telemetry import Telemetry
 

@@ -6,13 +6,11 @@ gave back clean; what nobody takes for a while goes.
 """
 
 import asyncio
-import enum
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Self
 
 import structlog
@@ -32,6 +30,7 @@ from ecs.tasks.sandbox import (
     sandbox_body,
 )
 from ecs.tasks.sandbox_image import SandboxImage
+from ecs.tasks.sandbox_rules import PoolRules
 
 _log = structlog.get_logger()
 
@@ -47,29 +46,6 @@ _CLOSE_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 """Between two attempts at an engine that makes no sandbox."""
-
-
-class SandboxReuse(enum.StrEnum):
-    """To whom a sandbox is handed that has served a task."""
-
-    NEVER = "never"
-    SAME_KEY = "same_key"
-    ANY = "any"
-
-
-@dataclass(frozen=True)
-class PoolRules:
-    """How many sandboxes there are, and how long one serves."""
-
-    maximum: int
-    """Of all, those that tasks hold among them; 0: there are none."""
-    minimum: int
-    """Ready for whoever comes, as long as ``maximum`` allows it."""
-    reuse: SandboxReuse
-    max_tasks: int
-    max_age_seconds: float
-    idle_seconds: float
-    """After which a sandbox goes that nobody has taken, down to ``minimum``."""
 
 
 class Sandboxes:
@@ -219,42 +195,34 @@ class Sandboxes:
             return
 
     def _choose(self, owner: str) -> Sandbox | None:
-        used = [s for s in self._idle if s.owner is not None and self._may_have(s, owner)]
+        used = [s for s in self._idle if s.owner is not None and self._rules.may_have(s, owner)]
         fresh = [s for s in self._idle if s.owner is None]
         # The one used last, so that those which are too many stay idle.
         return used[-1] if used else next(iter(fresh), None)
-
-    def _may_have(self, sandbox: Sandbox, owner: str) -> bool:
-        return self._is_for_anybody(sandbox) or (
-            self._rules.reuse is SandboxReuse.SAME_KEY and sandbox.owner == owner
-        )
-
-    def _is_for_anybody(self, sandbox: Sandbox) -> bool:
-        return sandbox.owner is None or self._rules.reuse is SandboxReuse.ANY
 
     def _make_room_for(self, owner: str) -> None:
         """Where the pool is full, let the longest idle one go that ``owner`` may not have."""
         if len(self._lives) >= self._rules.maximum:
             for sandbox in self._idle:
-                if not self._may_have(sandbox, owner):
+                if not self._rules.may_have(sandbox, owner):
                     self._retire(sandbox, "room for another key")
                     return
 
     def _wants_another(self) -> bool:
         if self._closing or len(self._lives) >= self._rules.maximum:
             return False
-        return sum(map(self._is_for_anybody, self._idle)) < self._rules.minimum
+        return sum(map(self._rules.is_for_anybody, self._idle)) < self._rules.minimum
 
     def _retire_idle(self) -> None:
-        ready = sum(map(self._is_for_anybody, self._idle))
+        ready = sum(map(self._rules.is_for_anybody, self._idle))
         for sandbox, since in list(self._idle.items()):
-            if sandbox.age_seconds > self._rules.max_age_seconds:
+            if self._rules.is_too_old(sandbox):
                 self._retire(sandbox, "age")
             elif time.monotonic() - since > self._rules.idle_seconds and (
-                ready > self._rules.minimum or not self._is_for_anybody(sandbox)
+                ready > self._rules.minimum or not self._rules.is_for_anybody(sandbox)
             ):
                 self._retire(sandbox, "not needed")
-                ready -= self._is_for_anybody(sandbox)
+                ready -= self._rules.is_for_anybody(sandbox)
 
     async def _make(self) -> EngineError | None:
         """Make one sandbox; return why there is none."""
@@ -299,7 +267,7 @@ class Sandboxes:
 
     async def _clean(self, sandbox: Sandbox, container: str) -> None:
         try:
-            reason = self._wear(sandbox) or await self._remains(sandbox, container)
+            reason = self._rules.wear(sandbox) or await self._remains(sandbox, container)
         finally:
             self._cleaning.pop(sandbox, None)
         if sandbox.name not in self._lives:
@@ -309,11 +277,6 @@ class Sandboxes:
         else:
             self._idle[sandbox] = time.monotonic()
             self._changed.set()
-
-    def _wear(self, sandbox: Sandbox) -> str:
-        if self._rules.reuse is SandboxReuse.NEVER or sandbox.tasks >= self._rules.max_tasks:
-            return "used up"
-        return "age" if sandbox.age_seconds > self._rules.max_age_seconds else ""
 
     async def _remains(self, sandbox: Sandbox, container: str) -> str:
         """Return what the last task left, or ``""``."""

@@ -11,7 +11,8 @@ from ecs.tasks.model import Profile, Resources, Task, TaskRequest
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import SandboxPolicy
-from ecs.tasks.sandboxes import PoolRules, Sandboxes, SandboxReuse
+from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
+from ecs.tasks.sandboxes import Sandboxes
 
 POOL_RULES = PoolRules(
     maximum=4,

@@ -14,7 +14,8 @@ from ecs.tasks import sandboxes as pool_module
 from ecs.tasks.admission import Admission
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import Sandbox, SandboxPolicy, sandbox_body
-from ecs.tasks.sandboxes import Sandboxes, SandboxReuse
+from ecs.tasks.sandbox_rules import SandboxReuse
+from ecs.tasks.sandboxes import Sandboxes
 from tests.fake_engine import FakeEngine, answers, fake_engine, hangs, streams
 from tests.unit import builders
 from tests.waiting import eventually
