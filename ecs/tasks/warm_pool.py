@@ -192,6 +192,7 @@ class WarmPool:
     async def close(self) -> None:
         """Make no more, and hand all there are to the reaper. Have ``run`` cancelled before."""
         self._closing = True
+        self._idle.clear()
         lives = list(self._lives.values())
         for life in lives:
             life.cancel()
@@ -362,7 +363,7 @@ class WarmPool:
         await warm.released.wait()
 
     def _ended(self, warm: WarmContainer) -> None:
-        if warm in self._idle and not self._closing:
+        if warm in self._idle:
             self._retire(warm, "ended by itself")
 
     def _retire(self, warm: WarmContainer, reason: str) -> None:
