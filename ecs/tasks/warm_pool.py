@@ -38,8 +38,9 @@ _LOOK_ROUND_SECONDS = 1.0
 """Between two looks for containers that are too old or too many."""
 _LOOK_AT_IMAGES_SECONDS = 5.0
 """Between two looks where the tags of the named images point."""
-_FAILED_PAUSE_SECONDS = 30.0
-"""How long no container of a kind is made after one of them could not be."""
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+"""Between two attempts at a kind of which none can be made."""
 _CLOSE_SECONDS = 10.0
 """How long one that is just being made may delay the stop; the next start finds it then."""
 
@@ -106,6 +107,8 @@ class WarmPool:
         """The oldest first."""
         self._held: set[WarmContainer] = set()
         self._paused_until: dict[WarmKind, float] = {}
+        self._failures: Counter[WarmKind] = Counter()
+        """Attempts in a row that came to nothing."""
         self._met = asyncio.Event()
         self._changed = asyncio.Event()
         self._closing = False
@@ -293,10 +296,14 @@ class WarmPool:
         made: asyncio.Future[EngineError | None] = asyncio.get_running_loop().create_future()
         self._lives[name] = self._group.create_task(self._live(name, kind, image, made))
         error = await asyncio.shield(made)  # its maker goes on when this one does not
-        if error is not None:
-            _log.warning("no warm container could be made", image=kind.image, error=str(error))
-            self._paused_until[kind] = time.monotonic() + _FAILED_PAUSE_SECONDS
-            self._init.doubt()
+        if error is None:
+            self._failures.pop(kind, None)
+            return
+        _log.warning("no warm container could be made", image=str(kind.image), error=str(error))
+        pause_seconds = _FIRST_PAUSE_SECONDS * 2 ** min(self._failures[kind], 10)
+        self._failures[kind] += 1
+        self._paused_until[kind] = time.monotonic() + min(pause_seconds, _LONGEST_PAUSE_SECONDS)
+        self._init.doubt()
 
     async def _live(
         self,
