@@ -49,7 +49,8 @@ from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.sweep import OrphanSweep
-from ecs.tasks.warm_pool import WarmPool, WarmRules
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WarmRules
 from ecs.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger()

@@ -17,29 +17,21 @@ from ecs.docker_remote_api.containers import (
     ContainerInput,
     OutputChunks,
 )
-from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.errors import EngineUnreachableError
 from ecs.tasks.finish_first import finish_first
-from ecs.tasks.warm_key import WarmKey
+from ecs.tasks.warm_key import WarmKind
 
 NAME_PREFIX = "ecs-warm-"
 
 
 class WarmContainer:
-    """A container that waits. ``image`` is the reference that it was made for."""
+    """A container that waits."""
 
     def __init__(
-        self,
-        container: str,
-        key: WarmKey,
-        image: ImageReference,
-        *,
-        stdin: ContainerInput,
-        output: OutputChunks,
+        self, container: str, kind: WarmKind, *, stdin: ContainerInput, output: OutputChunks
     ) -> None:
         self.container = container
-        self.key = key
-        self.image = image
+        self.kind = kind
         self.used = False
         """Whether a hand-over was begun, however it ended."""
         self.task_name = ""
@@ -97,12 +89,7 @@ class WarmContainer:
 
 @asynccontextmanager
 async def waiting_container(
-    api: DockerRemoteApi,
-    name: str,
-    body: Mapping[str, Any],
-    *,
-    key: WarmKey,
-    image: ImageReference,
+    api: DockerRemoteApi, name: str, body: Mapping[str, Any], kind: WarmKind
 ) -> AsyncIterator[WarmContainer]:
     """Create and start a container that waits; leaving closes its input, upon which it ends.
 
@@ -117,7 +104,7 @@ async def waiting_container(
     attacher = AsyncContainerAttacher(api)
     async with attacher.output(container) as output, attacher.input(container) as stdin:
         await AsyncContainerStarter(api).start(container)
-        warm = WarmContainer(container, key, image, stdin=stdin, output=output)
+        warm = WarmContainer(container, kind, stdin=stdin, output=output)
         try:
             yield warm
         finally:

@@ -2,24 +2,14 @@
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
 
-from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import LocalImage
-from ecs.tasks.warm_key import WarmKey
+from ecs.tasks.warm_key import WarmKind
 
 _WINDOW_SECONDS = 60.0
 _LEAST_TASKS = 3
 """One or two of a kind in a minute do not foretell a third."""
 _MAX_REMEMBERED = 10_000
-
-
-@dataclass(frozen=True)
-class WarmKind:
-    """What a number of containers are alike in: made for ``image``, which stands for its id."""
-
-    key: WarmKey
-    image: ImageReference
 
 
 class WarmDemand:

@@ -52,6 +52,14 @@ class WarmKey:
         )
 
 
+@dataclass(frozen=True)
+class WarmKind:
+    """What a number of containers are alike in: made for ``image``, which stands for its id."""
+
+    key: WarmKey
+    image: ImageReference
+
+
 def can_be_warm(request: TaskRequest) -> bool:
     """Tell whether ``request`` asks for nothing that a running container can no longer be given."""
     return not request.labels

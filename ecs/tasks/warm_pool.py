@@ -26,13 +26,12 @@ from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, PullPolicy, Resources, TaskRequest
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.warm_container import NAME_PREFIX, WarmContainer, waiting_container
-from ecs.tasks.warm_demand import WarmDemand, WarmKind
-from ecs.tasks.warm_key import WarmKey, can_be_warm
+from ecs.tasks.warm_demand import WarmDemand
+from ecs.tasks.warm_key import WarmKey, WarmKind, can_be_warm
+from ecs.tasks.warm_targets import WarmRules, WarmTarget, warm_targets
 
 _log = structlog.get_logger()
 
-WARM_CONTAINER_BYTES = 4 * 1024 * 1024
-"""By how much an idle one lowers the machine's available memory; measured, see docs/decisions."""
 _DEADLINE_MARGIN_SECONDS = 600.0
 _LOOK_ROUND_SECONDS = 1.0
 """Between two looks for containers that are too old or too many."""
@@ -45,29 +44,17 @@ _CLOSE_SECONDS = 10.0
 """How long one that is just being made may delay the stop; the next start finds it then."""
 
 
-@dataclass(frozen=True)
-class WarmRules:
-    """How many there are, and for how long."""
+@dataclass
+class _Setback:
+    """Attempts in a row at one kind that came to nothing."""
 
-    named: Mapping[ImageReference, int]
-    """How many are kept of an image, with the resources, profile and network of a task that names
-    none of them."""
-    memory_bytes: int
-    """For those of other kinds, or beyond these numbers; see ``WARM_CONTAINER_BYTES``."""
-    max_age_seconds: float
-    max_run_seconds: float
-    """How long a task may run in one that has just not reached that age."""
+    attempts: int = 0
+    until: float = 0.0
 
-    @property
-    def beyond_named(self) -> int:
-        """How many the memory is for."""
-        return self.memory_bytes // WARM_CONTAINER_BYTES
-
-
-@dataclass(frozen=True)
-class _Target:
-    image: LocalImage
-    count: int
+    def note(self) -> None:
+        pause_seconds = _FIRST_PAUSE_SECONDS * 2.0 ** min(self.attempts, 10)
+        self.attempts += 1
+        self.until = time.monotonic() + min(pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
 class WarmPool:
@@ -106,9 +93,7 @@ class WarmPool:
         self._idle: list[WarmContainer] = []
         """The oldest first."""
         self._held: set[WarmContainer] = set()
-        self._paused_until: dict[WarmKind, float] = {}
-        self._failures: Counter[WarmKind] = Counter()
-        """Attempts in a row that came to nothing."""
+        self._setbacks: dict[WarmKind, _Setback] = {}
         self._met = asyncio.Event()
         self._changed = asyncio.Event()
         self._closing = False
@@ -154,7 +139,8 @@ class WarmPool:
             return None
         return self._hold(
             lambda warm: (
-                warm.image == request.image and warm.key == WarmKey.of(request, warm.key.image_id)
+                warm.kind.image == request.image
+                and warm.kind.key == WarmKey.of(request, warm.kind.key.image_id)
             )
         )
 
@@ -171,10 +157,10 @@ class WarmPool:
         self._demand.note(WarmKind(key, request.image), image)
         self._changed.set()
         found = reserved
-        if found is None or found.key != key:
+        if found is None or found.kind.key != key:
             if found is not None:
                 self.release(found)
-            found = self._hold(lambda warm: warm.key == key)
+            found = self._hold(lambda warm: warm.kind.key == key)
         self._see(request.image, image)
         self.hits += found is not None
         self.misses += found is None
@@ -249,47 +235,38 @@ class WarmPool:
         if reference in self._rules.named:
             self._images[reference] = image
         for warm in list(self._idle):
-            if warm.image == reference and warm.key.image_id != image.image_id:
-                self._demand.forget(WarmKind(warm.key, warm.image))
+            if warm.kind.image == reference and warm.kind.key.image_id != image.image_id:
+                self._demand.forget(warm.kind)
                 self._retire(warm, "image replaced")
 
-    def _targets(self) -> dict[WarmKind, _Target]:
-        targets = {}
+    def _targets(self) -> dict[WarmKind, WarmTarget]:
         assert self._defaults is not None  # the engine was met
         resources, profile = self._defaults
-        for reference, image in self._images.items():
-            request = TaskRequest(reference, (), 0.0, resources, profile=profile)
-            kind = WarmKind(WarmKey.of(request, image.image_id), reference)
-            targets[kind] = _Target(image, self._rules.named[reference])
-        room = self._rules.beyond_named
-        for kind, image, wanted in self._demand.kinds():
-            named = targets[kind].count if kind in targets else 0
-            more = min(wanted - named, room)
-            if more > 0:
-                targets[kind] = _Target(image, named + more)
-                room -= more
-        return targets
+        return warm_targets(
+            self._rules, self._images, self._demand, resources=resources, profile=profile
+        )
 
-    def _retire_surplus(self, targets: Mapping[WarmKind, _Target]) -> None:
+    def _retire_surplus(self, targets: Mapping[WarmKind, WarmTarget]) -> None:
         counts: Counter[WarmKind] = Counter()
         for warm in reversed(self._idle[:]):
-            kind = WarmKind(warm.key, warm.image)
+            kind = warm.kind
             counts[kind] += 1
             if warm.age_seconds > self._rules.max_age_seconds:
                 self._retire(warm, "age")
             elif kind not in targets or counts[kind] > targets[kind].count:
                 self._retire(warm, "not needed")
 
-    def _next_kind(self, targets: Mapping[WarmKind, _Target]) -> WarmKind | None:
+    def _next_kind(self, targets: Mapping[WarmKind, WarmTarget]) -> WarmKind | None:
         """Return of which kind the least share is there, ``None`` if all are."""
-        now = time.monotonic()
-        idle = Counter(WarmKind(warm.key, warm.image) for warm in self._idle)
-        wanting = (
-            kind
+        self._setbacks = {kind: it for kind, it in self._setbacks.items() if kind in targets}
+        paused = {kind for kind, it in self._setbacks.items() if it.until > time.monotonic()}
+        idle = Counter(warm.kind for warm in self._idle)
+        shares = {
+            kind: idle[kind] / target.count
             for kind, target in targets.items()
-            if idle[kind] < target.count and self._paused_until.get(kind, 0.0) <= now
-        )
-        return min(wanting, key=lambda kind: idle[kind] / targets[kind].count, default=None)
+            if idle[kind] < target.count and kind not in paused
+        }
+        return min(shares, key=lambda kind: shares[kind], default=None)
 
     async def _make(self, kind: WarmKind, image: LocalImage) -> None:
         name = NAME_PREFIX + secrets.token_hex(16)
@@ -297,12 +274,10 @@ class WarmPool:
         self._lives[name] = self._group.create_task(self._live(name, kind, image, made))
         error = await asyncio.shield(made)  # its maker goes on when this one does not
         if error is None:
-            self._failures.pop(kind, None)
+            self._setbacks.pop(kind, None)
             return
         _log.warning("no warm container could be made", image=str(kind.image), error=str(error))
-        pause_seconds = _FIRST_PAUSE_SECONDS * 2 ** min(self._failures[kind], 10)
-        self._failures[kind] += 1
-        self._paused_until[kind] = time.monotonic() + min(pause_seconds, _LONGEST_PAUSE_SECONDS)
+        self._setbacks.setdefault(kind, _Setback()).note()
         self._init.doubt()
 
     async def _live(
@@ -347,7 +322,7 @@ class WarmPool:
             + self._rules.max_run_seconds
             + _DEADLINE_MARGIN_SECONDS,
         )
-        waiting = waiting_container(self._api, name, body, key=kind.key, image=kind.image)
+        waiting = waiting_container(self._api, name, body, kind)
         self._starting += 1
         try:
             async with self._admission.refill():
@@ -376,5 +351,5 @@ class WarmPool:
     def _retire(self, warm: WarmContainer, reason: str) -> None:
         self._idle.remove(warm)
         self.retired[reason] += 1
-        _log.debug("warm container retired", image=str(warm.image), reason=reason)
+        _log.debug("warm container retired", image=str(warm.kind.image), reason=reason)
         warm.release()

@@ -14,7 +14,8 @@ from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
-from ecs.tasks.warm_pool import WarmPool, WarmRules
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WarmRules
 
 POOL_RULES = PoolRules(
     maximum=4,

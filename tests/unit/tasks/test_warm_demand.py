@@ -4,8 +4,8 @@ import pytest
 
 from ecs.docker_remote_api.images import LocalImage
 from ecs.tasks import warm_demand as module
-from ecs.tasks.warm_demand import WarmDemand, WarmKind
-from ecs.tasks.warm_key import WarmKey
+from ecs.tasks.warm_demand import WarmDemand
+from ecs.tasks.warm_key import WarmKey, WarmKind
 from tests.unit import builders
 
 IMAGE = LocalImage("sha256:" + "0" * 64, frozenset())

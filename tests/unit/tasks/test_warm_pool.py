@@ -20,7 +20,8 @@ from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Network, Profile, PullPolicy, TaskRequest
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.warm_container import WarmContainer
-from ecs.tasks.warm_pool import WARM_CONTAINER_BYTES, WarmPool, WarmRules
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WARM_CONTAINER_BYTES, WarmRules
 from tests.fake_engine import BUSYBOX, FakeEngine, answers, fake_engine, hangs, image_id
 from tests.unit import builders
 from tests.waiting import eventually
