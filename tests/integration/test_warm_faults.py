@@ -16,6 +16,7 @@ from tests.fake_engine import (
     STDOUT,
     Container,
     FakeEngine,
+    answers,
     fake_engine,
     frame,
     hangs,
@@ -37,9 +38,7 @@ async def ecs(
     """ECS with two warm containers, in the belief that the engine has the init."""
     monkeypatch.setattr("ecs.tasks.warm_pool._FIRST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr("ecs.tasks.warm_pool._LOOK_ROUND_SECONDS", 0.1)
-    async with running_ecs(
-        tmp_path, fake.docker_host, warm_images=f"{BUSYBOX}=2", max_starting_tasks=2
-    ) as ecs:
+    async with running_ecs(tmp_path, fake.docker_host, warm_images=f"{BUSYBOX}=2") as ecs:
         ecs.init.mount = InitMount("0123456789ab")
         ecs.warm_pool.meet(RESOURCES, Profile.STANDARD)
         await ready(ecs)
@@ -63,7 +62,7 @@ async def test_a_hit_asks_the_engine_for_nothing_but_the_image_and_a_name(
     ecs: Ecs, fake: FakeEngine
 ) -> None:
     before = len(fake.requests)
-    fake.always("create", hangs)  # no refill yet
+    fake.always("create", answers(500))  # no refill yet
 
     task, result, stdout = await end_of(ecs, "echo", "hello")
 
@@ -75,7 +74,7 @@ async def test_a_hit_asks_the_engine_for_nothing_but_the_image_and_a_name(
 
 async def test_a_hit_passes_those_who_wait_for_the_lane(ecs: Ecs, fake: FakeEngine) -> None:
     fake.always("start", hangs)
-    waiting = [ecs.submit("echo", "cold", workdir="/tmp") for _ in range(5)]
+    waiting = [ecs.submit("echo", "cold", workdir="/tmp") for _ in range(7)]
     await eventually(lambda: ecs.admission.queue_length == 3)
 
     task, result, _ = await end_of(ecs, "echo", "hello")
@@ -118,7 +117,7 @@ async def test_a_command_that_may_have_run_is_not_run_again(
         container.end(137)
 
     monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
-    fake.always("create", hangs)
+    fake.always("create", answers(500))
 
     task, result, stdout = await end_of(ecs, "echo", "hello")
 
@@ -144,7 +143,7 @@ async def test_where_the_command_was_seen_to_run_the_engines_word_counts(
         container.end(137)
 
     monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
-    fake.always("create", hangs)
+    fake.always("create", answers(500))
 
     _, result, stdout = await end_of(ecs, "echo", "hello")
 
