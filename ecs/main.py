@@ -142,7 +142,7 @@ async def _serve(settings: Settings) -> None:
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
-            sandboxes=sandboxes,
+            pools={"sandbox": sandboxes, "warm": warm_pool},
             directories={
                 "spool": settings.spool_directory or Path(tempfile.gettempdir()),
                 "state": settings.state_directory,

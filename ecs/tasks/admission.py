@@ -100,8 +100,8 @@ class Admission:
         """Wait in the queue for a place among the running and one in the lane; take both.
 
         A task whose container is started already needs no place in the lane: it passes those who
-        wait for one. That keeps nobody out for long, as such containers are not made while a task
-        is in the queue.
+        wait for one. That keeps nobody out for long, as the making of such containers is not begun
+        while a task is in the queue.
 
         Raises:
             QueueTimedOutError: they did not come within ``timeout_seconds``.

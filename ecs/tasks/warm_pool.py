@@ -19,7 +19,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerRenamer
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import AsyncImageInspector, LocalImage
-from ecs.errors import EngineError, ImageNotFoundError
+from ecs.errors import EngineError, EngineFailedError, ImageNotFoundError
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy, warm_body
 from ecs.tasks.init_volume import InitVolume
@@ -302,6 +302,10 @@ class WarmPool:
                 await self._serve(warm)
         except EngineError as error:
             made.set_result(error)
+        except Exception:  # noqa: BLE001 - a bug must not take the tasks along
+            _log.exception("warm container failed by a bug in ECS", container=name)
+            if not made.done():
+                made.set_result(EngineFailedError("a bug in ECS; its log has the cause"))
         finally:
             made.cancel()  # which is nothing to one that has its result
             del self._lives[name]
