@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -246,10 +247,10 @@ def _container_policy(settings: Settings, instance: str) -> ContainerPolicy:
 
 
 def _warm_rules(settings: Settings) -> WarmRules:
-    named = {}
+    named: Counter[ImageReference] = Counter()
     for name, count in settings.warm_images:
         try:
-            named[ImageReference.parse(name)] = count
+            named[ImageReference.parse(name)] += count
         except ValueError as error:
             raise SettingsError(
                 f"warm_images = {name!r} (ECS_WARM_IMAGES) is not allowed: {error}"

@@ -32,6 +32,7 @@ _MAX_WARM_CONTAINERS = 256
 _DAY_SECONDS = 86_400.0
 NO_HOME_DIRECTORY = "no_home_directory"
 """The type of the validation error of a folder whose ``~`` stands for nothing."""
+_WARM_COUNT = re.compile(r"[1-9][0-9]{0,2}")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 # A token as RFC 9110 has it, and a value without control characters.
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e]*")
@@ -60,7 +61,7 @@ def _registry(value: object) -> object:
 
 def _warm_image(value: object) -> object:
     image, equals, count = value.rpartition("=") if isinstance(value, str) else ("", "", "")
-    if not (image and equals and count.isascii() and count.isdecimal()):
+    if not (image and equals and _WARM_COUNT.fullmatch(count)):
         raise ValueError(f"{value!r} is not image=count")
     return image.strip(), int(count)
 
@@ -115,9 +116,7 @@ Networks = Annotated[
 Registries = Annotated[
     tuple[Annotated[str, BeforeValidator(_registry)], ...], BeforeValidator(_split)
 ]
-WarmImage = Annotated[
-    tuple[str, Annotated[int, Ge(1), Le(_MAX_WARM_CONTAINERS)]], BeforeValidator(_warm_image)
-]
+WarmImage = Annotated[tuple[str, int], BeforeValidator(_warm_image)]
 WarmImages = Annotated[
     tuple[WarmImage, ...], BeforeValidator(_split), AfterValidator(_within_warm_bound)
 ]
