@@ -19,7 +19,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerRenamer
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import AsyncImageInspector, LocalImage
-from ecs.errors import EngineError, EngineFailedError, ImageNotFoundError
+from ecs.errors import EngineError, EngineFailedError, EngineRefusedError, ImageNotFoundError
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy, warm_body
 from ecs.tasks.init_volume import InitVolume
@@ -154,7 +154,8 @@ class WarmPool:
         if not self._met.is_set() or not can_be_warm(request):
             return None
         key = WarmKey.of(request, image.image_id)
-        self._demand.note(WarmKind(key, request.image), image)
+        if self._rules.beyond_named:
+            self._demand.note(WarmKind(key, request.image), image)
         self._changed.set()
         found = reserved
         if found is None or found.kind.key != key:
@@ -278,7 +279,8 @@ class WarmPool:
             return
         _log.warning("no warm container could be made", image=str(kind.image), error=str(error))
         self._setbacks.setdefault(kind, _Setback()).note()
-        self._init.doubt()
+        if isinstance(error, EngineRefusedError | EngineFailedError):
+            self._init.doubt()  # its volume may be gone
 
     async def _live(
         self,
