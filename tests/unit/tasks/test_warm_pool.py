@@ -331,3 +331,55 @@ async def test_a_name_that_is_not_taken_harms_nobody() -> None:
         await ready.reaper.drained()
 
         assert len(ready.names()) == 1
+
+
+async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    async with pool() as ready:
+        await ready.idle(2)
+        before = ready.names()
+        looks = ready.engine.count("inspect_image")
+        ready.engine.always("inspect_image", answers(500))
+
+        await eventually(lambda: ready.engine.count("inspect_image") > looks + 2)
+
+        assert ready.names() == before
+        assert not ready.warm.retired
+
+
+async def test_a_bug_costs_a_container_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        (before,) = ready.names()
+        with monkeypatch.context() as patched:
+            patched.setattr(WarmPool, "_serve", lambda *_: 1 // 0)
+            patched.setattr(module, "_FIRST_PAUSE_SECONDS", 0.01)
+            warm = ready.take()
+            assert warm
+            warm.used = True
+            ready.warm.release(warm)
+            await eventually(lambda: ready.warm.made >= 2)
+        await ready.idle(1)
+        await ready.reaper.drained()
+
+        assert len(ready.names()) == 1
+        assert before not in ready.names()
+
+
+async def test_what_is_named_counts_for_what_is_asked_for_often() -> None:
+    async with pool(named={REFERENCE: 3}, memory_bytes=2 * WARM_CONTAINER_BYTES) as ready:
+        await ready.idle(3)
+        for _ in range(3):
+            taken = ready.take()
+            assert taken
+            ready.warm.release(taken)
+        await ready.idle(3)
+        for _ in range(7):
+            taken = ready.take()
+            assert taken
+            ready.warm.release(taken)
+
+        await ready.idle(5)
