@@ -35,6 +35,8 @@ _log = structlog.get_logger()
 _DEADLINE_MARGIN_SECONDS = 600.0
 _LOOK_ROUND_SECONDS = 1.0
 """Between two looks for containers that are too old or too many."""
+_GIVE_WAY_SECONDS = 0.05
+"""From a hand-over to the refill: a short command has ended by then, and had the CPU to itself."""
 _LOOK_AT_IMAGES_SECONDS = 5.0
 """Between two looks where the tags of the named images point."""
 _FIRST_PAUSE_SECONDS = 1.0
@@ -210,6 +212,7 @@ class WarmPool:
                 await self._changed.wait()
         except TimeoutError:
             return
+        await asyncio.sleep(_GIVE_WAY_SECONDS)
 
     def _hold(self, fits: Callable[[WarmContainer], bool]) -> WarmContainer | None:
         warm = next((warm for warm in self._idle if fits(warm)), None)
