@@ -28,7 +28,7 @@ MIN_MEMORY_BYTES = 6 * _MIB
 """The engine takes no smaller limit."""
 _MAX_BYTES = 2**50
 _MAX_WARM_CONTAINERS = 256
-"""Together: more take longer to be deleted than a stop may take."""
+"""Those that are named, together: all of them are deleted when the service stops."""
 _DAY_SECONDS = 86_400.0
 NO_HOME_DIRECTORY = "no_home_directory"
 """The type of the validation error of a folder whose ``~`` stands for nothing."""
@@ -223,7 +223,7 @@ class Settings(BaseModel):
         "busybox:latest=8,python:3.12-slim=4: for tasks with the default resources, profile, "
         "network, user and working directory, and without labels. None is pulled for that.",
     )
-    warm_memory_bytes: Bytes = Field(
+    warm_memory_bytes: Annotated[int, Ge(0), Le(_GIB)] = Field(
         0,
         description="Memory for containers started ahead of whatever was asked for at least three "
         "times in the last minute, beside those of warm_images; one takes 4 MiB. 0: none.",
