@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from benchmarks import front_door, latency, noop, output, sleepers, throughput
+from benchmarks import front_door, latency, noop, output, sleepers, throughput, warm
 from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, NO_NETWORK, Bench, Section
 from benchmarks.bodies import task_host_config
 from benchmarks.facts import facts
@@ -22,6 +22,7 @@ DEFAULT_JSON = Path("build/bench.json")
 # In the order they run: the heavy ones last, so that their aftermath meets nobody.
 SECTIONS: Mapping[str, Callable[[Bench], Awaitable[Section]]] = {
     "latency": latency.measure,
+    "warm": warm.measure,
     "noop": noop.measure,
     "output": output.measure,
     "throughput": throughput.measure,

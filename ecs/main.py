@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ import tornado.netutil
 
 import ecs
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress, RequestObserver
+from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineInfo
 from ecs.errors import EngineError
 from ecs.logs import configure_logging
@@ -48,6 +50,8 @@ from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.sweep import OrphanSweep
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WarmRules
 from ecs.telemetry.telemetry import Telemetry
 
 _log = structlog.get_logger()
@@ -117,16 +121,21 @@ async def _serve(settings: Settings) -> None:
         sandboxes = await stack.enter_async_context(
             _sandboxes(settings, instance, api, admission=admission, reaper=reaper)
         )
+        policy = _container_policy(settings, instance)
+        warm_pool = await stack.enter_async_context(
+            WarmPool(api, admission, reaper, init, policy=policy, rules=_warm_rules(settings))
+        )
         dispatcher = await stack.enter_async_context(
             _dispatcher(
                 settings,
-                instance,
+                policy,
                 api,
                 images=images,
                 admission=admission,
                 reaper=reaper,
                 init=init,
                 sandboxes=sandboxes,
+                warm_pool=warm_pool,
                 observers=(telemetry.metrics, telemetry.tracing),
             )
         )
@@ -134,7 +143,7 @@ async def _serve(settings: Settings) -> None:
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
-            sandboxes=sandboxes,
+            pools={"sandbox": sandboxes, "warm": warm_pool},
             directories={
                 "spool": settings.spool_directory or Path(tempfile.gettempdir()),
                 "state": settings.state_directory,
@@ -144,7 +153,9 @@ async def _serve(settings: Settings) -> None:
             api,
             reaper,
             instance=instance,
-            is_live=lambda name: dispatcher.is_live(name) or sandboxes.is_live(name),
+            is_live=lambda name: any(
+                owner.is_live(name) for owner in (dispatcher, sandboxes, warm_pool)
+            ),
             interval_seconds=settings.sweep_interval_seconds,
         )
         rules = _rules(settings, os.cpu_count() or 1)
@@ -160,14 +171,23 @@ async def _serve(settings: Settings) -> None:
         )
         async with asyncio.TaskGroup() as background:
             watch = background.create_task(
-                _watch_engine(services, admission, init, sandboxes, sweep)
+                _watch_engine(
+                    services,
+                    admission,
+                    sweep,
+                    init=init,
+                    sandboxes=sandboxes,
+                    warm_pool=warm_pool,
+                )
             )
             keep_init = background.create_task(init.keep())
             keep_sandboxes = background.create_task(sandboxes.run())
+            keep_warm = background.create_task(warm_pool.run())
             await stopped.wait()
             await dispatcher.drain()
             keep_sandboxes.cancel()
-            await sandboxes.close()
+            keep_warm.cancel()
+            await asyncio.gather(sandboxes.close(), warm_pool.close())
             await _settle(services, reaper)
             watch.cancel()
             keep_init.cancel()
@@ -215,19 +235,8 @@ def _engine(settings: Settings, observe: RequestObserver) -> DockerRemoteApi:
         ) from error
 
 
-def _dispatcher(
-    settings: Settings,
-    instance: str,
-    api: DockerRemoteApi,
-    *,
-    images: Images,
-    admission: Admission,
-    reaper: Reaper,
-    init: InitVolume,
-    sandboxes: Sandboxes,
-    observers: Sequence[TaskObserver] = (),
-) -> TaskDispatcher:
-    policy = ContainerPolicy(
+def _container_policy(settings: Settings, instance: str) -> ContainerPolicy:
+    return ContainerPolicy(
         instance=instance,
         network=settings.task_network,
         open_files=settings.open_files,
@@ -236,6 +245,37 @@ def _dispatcher(
         stop_grace_seconds=settings.stop_grace_seconds,
     )
 
+
+def _warm_rules(settings: Settings) -> WarmRules:
+    named: Counter[ImageReference] = Counter()
+    for name, count in settings.warm_images:
+        try:
+            named[ImageReference.parse(name)] += count
+        except ValueError as error:
+            raise SettingsError(
+                f"warm_images = {name!r} (ECS_WARM_IMAGES) is not allowed: {error}"
+            ) from error
+    return WarmRules(
+        named=named,
+        memory_bytes=settings.warm_memory_bytes,
+        max_age_seconds=settings.warm_max_age_seconds,
+        max_run_seconds=settings.max_timeout_seconds + settings.stop_grace_seconds,
+    )
+
+
+def _dispatcher(
+    settings: Settings,
+    policy: ContainerPolicy,
+    api: DockerRemoteApi,
+    *,
+    images: Images,
+    admission: Admission,
+    reaper: Reaper,
+    init: InitVolume,
+    sandboxes: Sandboxes,
+    warm_pool: WarmPool,
+    observers: Sequence[TaskObserver] = (),
+) -> TaskDispatcher:
     def new_runner(task: Task) -> AsyncEndToEndContainerRunner:
         return AsyncEndToEndContainerRunner(
             task,
@@ -246,6 +286,7 @@ def _dispatcher(
             policy=policy,
             init=init,
             sandboxes=sandboxes,
+            warm_pool=warm_pool,
             queue_timeout_seconds=settings.queue_timeout_seconds,
         )
 
@@ -325,9 +366,11 @@ def _server(settings: Settings, services: Services) -> tornado.httpserver.HTTPSe
 async def _watch_engine(
     services: Services,
     admission: Admission,
+    sweep: OrphanSweep,
+    *,
     init: InitVolume,
     sandboxes: Sandboxes,
-    sweep: OrphanSweep,
+    warm_pool: WarmPool,
 ) -> None:
     """Meet the engine, whenever it comes, and then sweep for ever."""
     reported = ""
@@ -344,6 +387,7 @@ async def _watch_engine(
                 await init.prepare(info.machine)
             sandboxes.meet(info.machine)
             _take_engine(services, admission, info)
+            warm_pool.meet(services.rules.default_resources, services.rules.profile)
     await _warn_if_tasks_reach_each_other(services)
     await sweep.run()
 

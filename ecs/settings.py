@@ -27,9 +27,12 @@ _GIB = 1024 * _MIB
 MIN_MEMORY_BYTES = 6 * _MIB
 """The engine takes no smaller limit."""
 _MAX_BYTES = 2**50
+_MAX_WARM_CONTAINERS = 256
+"""Those that are named, together: all of them are deleted when the service stops."""
 _DAY_SECONDS = 86_400.0
 NO_HOME_DIRECTORY = "no_home_directory"
 """The type of the validation error of a folder whose ``~`` stands for nothing."""
+_WARM_COUNT = re.compile(r"[1-9][0-9]{0,2}")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 # A token as RFC 9110 has it, and a value without control characters.
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e]*")
@@ -54,6 +57,19 @@ def _registry(value: object) -> object:
         raise ValueError(f"{value!r} is not host or host:port")
     registry = value.lower()
     return "docker.io" if registry in _DOCKER_HUB_ALIASES else registry
+
+
+def _warm_image(value: object) -> object:
+    image, equals, count = value.rpartition("=") if isinstance(value, str) else ("", "", "")
+    if not (image and equals and _WARM_COUNT.fullmatch(count)):
+        raise ValueError(f"{value!r} is not image=count")
+    return image.strip(), int(count)
+
+
+def _within_warm_bound(images: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    if sum(count for _, count in images) > _MAX_WARM_CONTAINERS:
+        raise ValueError("too many containers")
+    return images
 
 
 def _set_when_not_empty(value: object) -> object:
@@ -99,6 +115,10 @@ Networks = Annotated[
 ]
 Registries = Annotated[
     tuple[Annotated[str, BeforeValidator(_registry)], ...], BeforeValidator(_split)
+]
+WarmImage = Annotated[tuple[str, int], BeforeValidator(_warm_image)]
+WarmImages = Annotated[
+    tuple[WarmImage, ...], BeforeValidator(_split), AfterValidator(_within_warm_bound)
 ]
 Folder = Annotated[Path, AfterValidator(_expanded)]
 OptionalFolder = Annotated[Folder | None, BeforeValidator(_none_when_empty)]
@@ -196,6 +216,20 @@ class Settings(BaseModel):
     sandbox_idle_seconds: Seconds = Field(
         60.0,
         description="How long a sandbox beyond min_sandboxes may be taken by nobody; then it goes.",
+    )
+    warm_images: WarmImages = Field(
+        (),
+        description="Images of which containers are started ahead, and how many of each, such as "
+        "busybox:latest=8,python:3.12-slim=4: for tasks with the default resources, profile, "
+        "network, user and working directory, and without labels. None is pulled for that.",
+    )
+    warm_memory_bytes: Annotated[int, Ge(0), Le(_GIB)] = Field(
+        0,
+        description="Memory for containers started ahead of whatever was asked for at least three "
+        "times in the last minute, beside those of warm_images; one takes 4 MiB. 0: none.",
+    )
+    warm_max_age_seconds: Seconds = Field(
+        600.0, description="Age at which a container that was started ahead is replaced."
     )
     max_starting_tasks: AutomaticCount = Field(
         0,
@@ -358,6 +392,7 @@ _ALLOWED_TEXTS = {
     "allowed_registries": "host or host:port, separated by commas",
     "otlp_endpoint": "http://host:port or https://host, without a query",
     "otlp_headers": "name=value, separated by commas",
+    "warm_images": "image=count, separated by commas; the counts from 1 to 256 together",
     "docker_host": "unix:///path or tcp://host:port",
     "docker_cert_path": "a directory",
     "state_directory": "a directory",

@@ -12,12 +12,13 @@ from pathlib import Path
 import structlog
 
 from ecs.settings import Settings, SettingsError
+from ecs.tasks.warm_targets import WARM_CONTAINER_BYTES
 
 _log = structlog.get_logger()
 
 _FILES_PER_RUNNING_TASK = 7
 """Its caller, output, stdin and wait, and three spools."""
-_FILES_PER_SANDBOX = 2
+_FILES_PER_SANDBOX = _FILES_PER_WARM_CONTAINER = 2
 """Its two attaches."""
 _OTHER_FILES = 100
 
@@ -96,10 +97,13 @@ def raise_open_files_limit(settings: Settings, *, running_tasks: int) -> None:
     """Take as many file descriptors as the system gives, and say so if they are too few."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    warm = sum(count for _, count in settings.warm_images)
+    warm += settings.warm_memory_bytes // WARM_CONTAINER_BYTES
     wanted = (
         running_tasks * _FILES_PER_RUNNING_TASK
         + settings.max_queued_tasks
         + settings.sandboxes * _FILES_PER_SANDBOX
+        + warm * _FILES_PER_WARM_CONTAINER
         + _OTHER_FILES
     )
     if hard < wanted:

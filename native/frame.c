@@ -81,15 +81,30 @@ static char *find(char *const *entries, const char *wanted)
     return NULL;
 }
 
+static bool is_engines(const char *entry)
+{
+    return strncmp(entry, "PATH=", 5) == 0 || strncmp(entry, "HOSTNAME=", 9) == 0;
+}
+
 void environment_merge(char *const *base, char *const *changes, char **merged)
 {
-    for (char *const *entry = base; *entry != NULL; entry++) {
-        char *change = find(changes, *entry);
-        *merged++ = change != NULL ? change : *entry;
+    char *const *rest = base;
+
+    /* As the engine orders it: its own PATH and HOSTNAME, what was asked for, the image's rest. */
+    for (; *rest != NULL && is_engines(*rest); rest++) {
+        char *change = find(changes, *rest);
+        *merged++ = change != NULL ? change : *rest;
     }
-    for (; *changes != NULL; changes++)
-        if (find(base, *changes) == NULL)
-            *merged++ = *changes;
+    for (char *const *change = changes; *change != NULL; change++)
+        if (!is_engines(*change) || find(base, *change) == NULL)
+            *merged++ = *change;
+    for (; *rest != NULL; rest++) {
+        char *change = find(changes, *rest);
+        if (change == NULL)
+            *merged++ = *rest;
+        else if (is_engines(change))
+            *merged++ = change;
+    }
     *merged = NULL;
 }
 

@@ -66,8 +66,10 @@ bool strings_split(const struct header *header, char *strings, char **argv, char
 /* The size of the array that environment_merge fills. */
 size_t environment_size(char *const *base, char *const *changes);
 
-/* Fill merged with base, in its order, each entry replaced by the change of that name, and then
- * with the changes whose name is new. */
+/* Fill merged with base and changes, of two that have a name in common with the change. In the order
+ * that the engine gives them when a container is created with these changes to its image's
+ * environment, base being what it gives without: its own PATH and HOSTNAME are first, then come the
+ * changes, then the rest. */
 void environment_merge(char *const *base, char *const *changes, char **merged);
 
 /* Take the chunks' payload out of data, in place, and return its size. What follows the end is not

@@ -44,6 +44,8 @@ class Ran:
     exit_code: int
     stdout: bytes
     stderr: bytes
+    start: str = field(default="", compare=False)
+    """By which way, if it was ECS that ran it."""
 
     def __str__(self) -> str:
         streams = f"stdout {_shown(self.stdout)}, stderr {_shown(self.stderr)}"
@@ -98,4 +100,5 @@ async def by_ecs(case: Case, caller: Caller) -> Ran:
         assert answer.document["detail"]
     else:
         assert answer.document["outcome"] == "exited", answer.document
-    return Ran(answer.document["exitCode"], answer.stdout, answer.stderr)
+    document = answer.document
+    return Ran(document["exitCode"], answer.stdout, answer.stderr, document["start"])

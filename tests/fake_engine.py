@@ -2,7 +2,8 @@
 
 It speaks HTTP/1.1 on a unix socket, by hand, so that it can also speak it badly. Its containers
 are entries of a dict: ``sleep`` runs until it is killed, ``/sandbox`` answers until its input ends,
-any other command echoes its arguments. Those that are to start ECS's own init say what that says.
+any other command echoes its arguments. Those that are to start ECS's own init say what that says;
+the warm ones among them wait for their command after they have started.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import secrets
 import shutil
 import struct
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -39,6 +40,7 @@ ROUTES = {
     "attach": r"POST /containers/(.+)/attach",
     "wait": r"POST /containers/(.+)/wait",
     "start": r"POST /containers/(.+)/start",
+    "rename": r"POST /containers/(.+)/rename",
     "kill": r"POST /containers/(.+)/kill",
     "inspect": r"GET /containers/(.+)/json",
     "delete": r"DELETE /containers/(.+)",
@@ -426,6 +428,7 @@ class FakeEngine:
                 return
             while data := await connection.reader.read(65536):
                 container.stdin.feed_data(data)
+            container.stdin.feed_eof()
             return
         await connection.head(200, Content_Type=RAW_STREAM)
         while container.is_sandbox and (answer := await container.answers.get()):
@@ -454,15 +457,33 @@ class FakeEngine:
         container = await self._found(request, connection)
         if container is not None:
             container.status = "running"
+            if container.name.startswith("ecs-warm-"):
+                waiting = asyncio.create_task(self._serve_warm(container))
+                self._connections.add(waiting)
+                waiting.add_done_callback(self._connections.discard)
+                await connection.answer(204)
+                return
             if container.has_init:
-                container.token, (program, *arguments) = await read_frame(container.stdin)
+                container.token, command = await read_frame(container.stdin)
             else:
-                program, *arguments = container.body.get("Cmd") or ["sleep"]
-            if program != "sleep":
-                container.output = frame(STDOUT, " ".join(arguments).encode() + b"\n")
-                container.output += container.trailers()
-                container.end(0)
-            container.started.set()
+                command = container.body.get("Cmd") or ["sleep"]
+            _execute(container, command)
+            await connection.answer(204)
+
+    async def _serve_warm(self, container: Container) -> None:
+        try:
+            container.token, command = await read_frame(container.stdin)
+        except asyncio.IncompleteReadError:
+            container.end(125)
+        else:
+            _execute(container, command)
+
+    async def _rename(self, request: Request, connection: Connection) -> None:
+        container = await self._found(request, connection)
+        if container is not None:
+            del self.containers[container.name]
+            container.name = request.query["name"]
+            self.containers[container.name] = container
             await connection.answer(204)
 
     async def _kill(self, request: Request, connection: Connection) -> None:
@@ -521,6 +542,15 @@ class FakeEngine:
                 return container
         await connection.answer(404, {"message": f"No such container: {request.target}"})
         return None
+
+
+def _execute(container: Container, command: Sequence[str]) -> None:
+    program, *arguments = command
+    if program != "sleep":
+        container.output = frame(STDOUT, " ".join(arguments).encode() + b"\n")
+        container.output += container.trailers()
+        container.end(0)
+    container.started.set()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -19,10 +19,11 @@ from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.images import Images
 from ecs.tasks.init_volume import InitVolume
-from ecs.tasks.model import Resources, Task, TaskRequest, TaskResult
+from ecs.tasks.model import Profile, Resources, Task, TaskRequest, TaskResult
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.sweep import OrphanSweep
+from ecs.tasks.warm_pool import WarmPool
 from tests.images import BUSYBOX
 from tests.waiting import eventually
 
@@ -42,6 +43,7 @@ class Ecs:
     images: Images
     init: InitVolume
     sandboxes: Sandboxes
+    warm_pool: WarmPool
     dispatcher: TaskDispatcher
     sweep: OrphanSweep
 
@@ -83,7 +85,8 @@ class Ecs:
         admission = self.admission
         places = admission._in_lane, admission._running, admission.queue_length
         under_way = len(self.images._under_way), self.reaper.pending_count
-        return (*places, *under_way) == (0, 0, 0, 0, 0)
+        warm = [count for state, count in self.warm_pool.counts.items() if state != "idle"]
+        return not any((*places, *under_way, *warm))
 
 
 async def result_of(task: Task, timeout: float = RESULT_TIMEOUT_SECONDS) -> TaskResult:
@@ -102,8 +105,8 @@ async def cancelled(work: asyncio.Task[None]) -> None:
 async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> AsyncIterator[Ecs]:
     """Compose it as ``ecs.main`` does; leaving it cancels what still runs.
 
-    The same directory carries what survives a restart. Tasks have no init and no sandboxes
-    unless a setting says so.
+    The same directory carries what survives a restart. Tasks have no init, no sandboxes and no
+    warm containers unless a setting says so.
     """
     spool_directory = directory / "spool"
     spool_directory.mkdir(exist_ok=True)
@@ -134,6 +137,8 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             max_queued=chosen.max_queued_tasks,
         )
         reaper = await stack.enter_async_context(Reaper(api, admission))
+        if "warm_images" in settings:
+            stack.push_async_callback(reaper.drained)
         images = await stack.enter_async_context(
             Images(
                 api,
@@ -155,23 +160,46 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             stack.push_async_callback(reaper.drained)
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(cancelled, keeping)
+        policy = composition._container_policy(chosen, chosen.instance)
+        warm_pool = await stack.enter_async_context(
+            WarmPool(
+                api, admission, reaper, init, policy=policy, rules=composition._warm_rules(chosen)
+            )
+        )
+        warm_pool.meet(RESOURCES, Profile.STANDARD)
+        refilling = asyncio.create_task(warm_pool.run())
+        stack.push_async_callback(cancelled, refilling)
         dispatcher = await stack.enter_async_context(
             composition._dispatcher(
                 chosen,
-                chosen.instance,
+                policy,
                 api,
                 images=images,
                 admission=admission,
                 reaper=reaper,
                 init=init,
                 sandboxes=sandboxes,
+                warm_pool=warm_pool,
             )
         )
         sweep = OrphanSweep(
             api,
             reaper,
             instance=chosen.instance,
-            is_live=lambda name: dispatcher.is_live(name) or sandboxes.is_live(name),
+            is_live=lambda name: any(
+                owner.is_live(name) for owner in (dispatcher, sandboxes, warm_pool)
+            ),
             interval_seconds=chosen.sweep_interval_seconds,
         )
-        yield Ecs(chosen, api, admission, reaper, images, init, sandboxes, dispatcher, sweep)
+        yield Ecs(
+            chosen,
+            api,
+            admission,
+            reaper,
+            images,
+            init,
+            sandboxes,
+            warm_pool,
+            dispatcher,
+            sweep,
+        )

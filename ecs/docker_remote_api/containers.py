@@ -1,4 +1,5 @@
-"""Verbs about containers: create, attach, start, wait, kill, inspect, logs, list, delete."""
+"""Verbs about containers: create, attach, start, rename, wait, kill, inspect, logs, list,
+delete."""
 
 import asyncio
 import json
@@ -148,6 +149,23 @@ class AsyncContainerStarter(_ContainerVerb):
             EngineError: the engine failed, no answer, or none of the API.
         """
         await self._api.request("POST", f"/containers/{container}/start")
+
+
+class AsyncContainerRenamer(_ContainerVerb):
+    """``POST /containers/{id}/rename``.
+
+    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerRename
+    """
+
+    async def rename(self, container: str, name: str) -> None:
+        """Give a container another name; it may be running.
+
+        Raises:
+            EngineNotFoundError: there is no such container.
+            EngineConflictError: the name is taken.
+            EngineError: no answer, or none of the API.
+        """
+        await self._api.request("POST", f"/containers/{container}/rename", params={"name": name})
 
 
 class AsyncContainerWaiter(_ContainerVerb):

@@ -19,6 +19,7 @@ _NAMES = tuple(
         (r"POST /containers/[^/]+/attach", "container_attach"),
         (r"POST /containers/[^/]+/wait", "container_wait"),
         (r"POST /containers/[^/]+/start", "container_start"),
+        (r"POST /containers/[^/]+/rename", "container_rename"),
         (r"POST /containers/[^/]+/kill", "container_kill"),
         (r"GET /containers/[^/]+/json", "container_inspect"),
         (r"GET /containers/[^/]+/logs", "container_logs"),

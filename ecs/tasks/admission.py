@@ -17,6 +17,8 @@ from ecs.errors import QueueFullError, QueueTimedOutError, TooManyTasksError
 Grant = asyncio.Future[None]
 Line = OrderedDict[Grant, float]
 """Who waits, in order, each with when it came; whoever is cancelled leaves from the midst of it."""
+Queues = OrderedDict[str, Line]
+"""Who waits, by owner; the first one's turn is next."""
 
 _CLEANUP_PATIENCE_SECONDS = 3.0
 """A deletion gives way to tasks that wait for an answer, but no longer than this."""
@@ -38,7 +40,8 @@ class Admission:
         self._in_lane = 0
         self._cleaning = 0
         self._running = 0
-        self._queues: OrderedDict[str, Line] = OrderedDict()
+        self._queues: Queues = OrderedDict()
+        self._ready: Queues = OrderedDict()
         self._returning: Line = OrderedDict()
         self._cleanups: Line = OrderedDict()
         self._refills: Line = OrderedDict()
@@ -56,7 +59,8 @@ class Admission:
     def queue_length(self) -> int:
         """How many tasks wait to begin."""
         # Metrics are read from another thread, too: the copy is made in one step.
-        return sum(len(queue) for queue in tuple(self._queues.values()))
+        lines = (*tuple(self._queues.values()), *tuple(self._ready.values()))
+        return sum(map(len, lines))
 
     def retry_after_seconds(self) -> int:
         """Predict when a task that came now would begin, from how fast the queue drains."""
@@ -92,27 +96,31 @@ class Admission:
                 self.retry_after_seconds(),
             )
 
-    async def begin(self, owner: str, timeout_seconds: float) -> None:
+    async def begin(self, owner: str, timeout_seconds: float, *, needs_lane: bool = True) -> None:
         """Wait in the queue for a place among the running and one in the lane; take both.
+
+        A task whose container is started already needs no place in the lane: it passes those who
+        wait for one. That keeps nobody out for long, as the making of such containers is not begun
+        while a task is in the queue.
 
         Raises:
             QueueTimedOutError: they did not come within ``timeout_seconds``.
         """
         if self.queue_length == 0:
             self._busy_since, self._grants_while_busy = time.monotonic(), 0
+        queues = self._queues if needs_lane else self._ready
+        give_back = self._give_begin_back if needs_lane else self.end
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._granted(
-                    self._queues.setdefault(owner, OrderedDict()), self._give_begin_back
-                )
+                await self._granted(queues.setdefault(owner, OrderedDict()), give_back)
         except TimeoutError as error:
             raise QueueTimedOutError(
                 f"the task waited {timeout_seconds:g} seconds for its turn",
                 self.retry_after_seconds(),
             ) from error
         finally:
-            if not self._queues.get(owner):
-                self._queues.pop(owner, None)
+            if not queues.get(owner):
+                queues.pop(owner, None)
 
     def end(self) -> None:
         """Give the place among the running back."""
@@ -174,6 +182,8 @@ class Admission:
         self.leave_lane()
 
     def _grant(self) -> None:
+        while grant := self._next_to_run(self._ready):
+            grant.set_result(None)
         while self._in_lane < self.max_starting:
             grant = self._next()
             if grant is None:
@@ -194,9 +204,7 @@ class Admission:
             return self._next_refill()
         if _first(self._returning):
             return self._returning.popitem(last=False)[0]
-        if self._running < self.max_running and (grant := self._next_in_turn()):
-            self._running += 1
-            self._grants_while_busy += 1
+        if grant := self._next_to_run(self._queues):
             return grant
         if cleanup:
             return self._next_cleanup()
@@ -212,14 +220,11 @@ class Admission:
         self._refilling = True
         return self._refills.popitem(last=False)[0]
 
-    def _next_in_turn(self) -> Grant | None:
-        while self._queues:
-            owner, line = self._queues.popitem(last=False)
-            if _first(line):
-                grant, _ = line.popitem(last=False)
-                if line:
-                    self._queues[owner] = line  # to the end of the round
-                return grant
+    def _next_to_run(self, queues: Queues) -> Grant | None:
+        if self._running < self.max_running and (grant := _next_in_turn(queues)):
+            self._running += 1
+            self._grants_while_busy += 1
+            return grant
         return None
 
     def _predicted_wait_seconds(self) -> float | None:
@@ -227,6 +232,17 @@ class Admission:
             return None
         seconds_per_grant = (time.monotonic() - self._busy_since) / self._grants_while_busy
         return self.queue_length * seconds_per_grant
+
+
+def _next_in_turn(queues: Queues) -> Grant | None:
+    while queues:
+        owner, line = queues.popitem(last=False)
+        if _first(line):
+            grant, _ = line.popitem(last=False)
+            if line:
+                queues[owner] = line  # to the end of the round
+            return grant
+    return None
 
 
 def _first(line: Line) -> Grant | None:

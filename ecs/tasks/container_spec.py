@@ -66,14 +66,67 @@ def container_body(
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
     request = task.request
+    run_seconds = request.timeout_seconds + policy.stop_grace_seconds
+    labels = {
+        **request.labels,
+        **_own_labels(request, policy, run_seconds + _DEADLINE_MARGIN_SECONDS),
+        LABEL_TASK: task.id,
+    }
+    return _body(
+        request,
+        image,
+        policy,
+        init,
+        sandbox=sandbox,
+        labels=labels,
+        environment=environment(task),
+    )
+
+
+def warm_body(
+    request: TaskRequest,
+    image: LocalImage,
+    policy: ContainerPolicy,
+    init: InitMount,
+    *,
+    life_seconds: float,
+) -> dict[str, Any]:
+    """Return the body for a container that waits for a task which asks for the same as ``request``.
+
+    ``life_seconds`` bounds its wait and the task's run together.
+    """
+    labels = _own_labels(request, policy, life_seconds)
+    return _body(request, image, policy, init, sandbox=None, labels=labels, environment={})
+
+
+def environment(task: Task) -> Mapping[str, str]:
+    """Return what a task's environment has over that of its image."""
     trace = task.trace.environment() if task.trace else {}
+    return {**trace, **task.request.env}
+
+
+def container_user(request: TaskRequest) -> str | None:
+    """Return who a task runs as; ``None`` leaves it to the image."""
+    return STRICT_USER if request.profile is Profile.STRICT else request.user
+
+
+def _body(
+    request: TaskRequest,
+    image: LocalImage,
+    policy: ContainerPolicy,
+    init: InitMount | None,
+    *,
+    sandbox: str | None,
+    labels: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         # The id, not the name: what was authorized is what runs, whatever the tag does meanwhile.
         "Image": image.image_id,
         "Cmd": [] if init else list(request.cmd),
-        "Env": [f"{name}={value}" for name, value in {**trace, **request.env}.items()],
-        "Labels": {**request.labels, **_own_labels(task, policy)},
-        "HostConfig": _host_config(task, image, policy, init, sandbox),
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "Labels": labels,
+        "HostConfig": _host_config(request, image, policy, init, sandbox),
         # A task does not live long enough to be asked how it is.
         "Healthcheck": {"Test": ["NONE"]},
     }
@@ -85,31 +138,29 @@ def container_body(
         body["WorkingDir"] = request.workdir
     if init or request.stdin is not None:
         body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
-    user = STRICT_USER if request.profile is Profile.STRICT else request.user
+    user = container_user(request)
     if user is not None:
         body["User"] = user
     return body
 
 
-def _own_labels(task: Task, policy: ContainerPolicy) -> Mapping[str, str]:
-    run_seconds = task.request.timeout_seconds + policy.stop_grace_seconds
-    deadline = time.time() + run_seconds + _DEADLINE_MARGIN_SECONDS
+def _own_labels(
+    request: TaskRequest, policy: ContainerPolicy, life_seconds: float
+) -> Mapping[str, str]:
     return {
         LABEL_INSTANCE: policy.instance,
-        LABEL_TASK: task.id,
-        LABEL_IMAGE: str(task.request.image),
-        LABEL_DEADLINE: str(int(deadline)),
+        LABEL_IMAGE: str(request.image),
+        LABEL_DEADLINE: str(int(time.time() + life_seconds)),
     }
 
 
 def _host_config(
-    task: Task,
+    request: TaskRequest,
     image: LocalImage,
     policy: ContainerPolicy,
     init: InitMount | None,
     sandbox: str | None,
 ) -> dict[str, Any]:
-    request = task.request
     resources = request.resources
     config: dict[str, Any] = {
         "NetworkMode": _network_mode(request, policy, sandbox),

@@ -20,12 +20,14 @@ from ecs.docker_remote_api.containers import (
     AsyncContainerWaiter,
     OutputChunks,
 )
+from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.errors import (
     EcsError,
     EngineConflictError,
     EngineFailedError,
     EngineNotFoundError,
     EngineRefusedError,
+    EngineUnreachableError,
 )
 from ecs.tasks.ending import (
     SIGKILL_EXIT_CODE,
@@ -38,6 +40,7 @@ from ecs.tasks.init_frame import InitFrame
 from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome, RunnerState
 from ecs.tasks.trailer import Trailer, TrailerDecoder
+from ecs.tasks.warm_container import WarmContainer
 
 _INIT_FAILED_EXIT_CODE = 125
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
@@ -48,7 +51,7 @@ _KILL_PATIENCE_SECONDS = 30.0
 
 
 class InitRun:
-    """One run in a container that was created for it, with the init as its entrypoint."""
+    """One run in a container that has the init as its entrypoint."""
 
     def __init__(
         self,
@@ -88,6 +91,33 @@ class InitRun:
                 raise NotStartedError(str(error)) from error
             self._enter(RunnerState.RUNNING)
             was_killed = await self._watch(container, output)
+        return await self._ending(container, was_killed)
+
+    async def hand_over(self, warm: WarmContainer) -> Ending:
+        """Give the command to a container that was started ahead, and watch it to its end.
+
+        Raises:
+            NotStartedError: the container has ended already: another one may be started.
+            EcsError: the engine failed, or the output could not be kept; the command may have run.
+        """
+        self._enter(RunnerState.STARTING)
+        try:
+            warm.hand_over(self._frame.pieces(), self._task.container_name)
+        except EngineUnreachableError as error:
+            raise NotStartedError(str(error)) from error
+        self._enter(RunnerState.RUNNING)
+        was_killed = await self._watch(warm.container, warm.output())
+        ending = await self._ending(warm.container, was_killed)
+        if ending.outcome is Outcome.EXITED and not self._command_was_seen():
+            # It may have ended just before: then this is not the command's exit code.
+            raise EngineFailedError("the container ended, and nobody knows whether the command ran")
+        return ending
+
+    def _command_was_seen(self) -> bool:
+        output = self._task.output
+        return self._decoder.trailer is not None or any(map(output.size_bytes, Stream))
+
+    async def _ending(self, container: str, was_killed: bool) -> Ending:
         trailer = self._decoder.trailer
         ending = _ending(trailer, self._frame) if trailer else None
         if ending is None:

@@ -45,6 +45,8 @@ class Profile(enum.StrEnum):
 class Start(enum.StrEnum):
     """By which way a task's container came to start."""
 
+    WARM = "warm"
+    """It was started ahead."""
     SANDBOXED = "sandboxed"
     """It joined a network that was ready."""
     COLD = "cold"

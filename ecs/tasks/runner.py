@@ -5,6 +5,7 @@ is ``init_run``'s and ``direct_run``'s to know.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -22,7 +23,13 @@ from ecs.errors import (
     ImageNotFoundError,
 )
 from ecs.tasks.admission import Admission
-from ecs.tasks.container_spec import ContainerPolicy, command, container_body, has_task_network
+from ecs.tasks.container_spec import (
+    ContainerPolicy,
+    command,
+    container_body,
+    environment,
+    has_task_network,
+)
 from ecs.tasks.direct_run import DirectRun
 from ecs.tasks.ending import Ending, NotStartedError
 from ecs.tasks.finish_first import finish_first
@@ -36,6 +43,8 @@ from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import Sandbox
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import TASK_STATES, Outcome, RunnerState
+from ecs.tasks.warm_container import WarmContainer
+from ecs.tasks.warm_pool import WarmPool
 
 _log = structlog.get_logger()
 
@@ -54,6 +63,7 @@ class AsyncEndToEndContainerRunner:
         policy: ContainerPolicy,
         init: InitVolume,
         sandboxes: Sandboxes,
+        warm_pool: WarmPool,
         queue_timeout_seconds: float,
     ) -> None:
         self._task = task
@@ -64,12 +74,14 @@ class AsyncEndToEndContainerRunner:
         self._policy = policy
         self._init = init
         self._sandboxes = sandboxes
+        self._warm_pool = warm_pool
         self._queue_timeout_seconds = queue_timeout_seconds
         self._creator = AsyncContainerCreator(api)
         self._deleter = AsyncContainerDeleter(api)
         self._holds_place = False
         self._holds_lane = False
         self._may_have_container = False
+        self._warm: WarmContainer | None = None
         self._sandbox: Sandbox | None = None
         self._container: str | None = None
         self._settled_container: str | None = None
@@ -92,6 +104,7 @@ class AsyncEndToEndContainerRunner:
                 self._admission.end()
             if self._may_have_container:
                 self._reaper.remove(self._task.container_name)
+            self._release_warm()
             self._release_sandbox()
 
     def _enter(self, state: RunnerState) -> None:
@@ -107,9 +120,24 @@ class AsyncEndToEndContainerRunner:
         self._task.end(ending.outcome, ending.exit_code, ending.error)
 
     async def _run(self) -> Ending:
-        await self._admission.begin(self._task.owner, self._queue_timeout_seconds)
-        self._holds_place = self._holds_lane = True
+        request = self._task.request
+        self._warm = self._warm_pool.reserve(request)
+        needs_lane = self._warm is None
+        await self._admission.begin(
+            self._task.owner, self._queue_timeout_seconds, needs_lane=needs_lane
+        )
+        self._holds_place, self._holds_lane = True, needs_lane
         image = await self._image()
+        # Only now is it known what the image is, and that the caller may run it.
+        self._warm = self._warm_pool.take(request, image, self._warm)
+        if self._warm is not None:
+            self._leave_lane()
+            try:
+                return await self._hand_over(self._warm, image)
+            except NotStartedError as error:
+                _log.info("starting without the warm container", error=str(error))
+                self._release_warm()
+        await self._enter_lane()
         mount = self._init.mount
         sandbox = self._take_sandbox()
         if sandbox is not None:
@@ -128,6 +156,16 @@ class AsyncEndToEndContainerRunner:
                 await self._undo(error, "the init")
                 self._init.doubt()
         return await self._run_container(image, None, None)
+
+    async def _hand_over(self, warm: WarmContainer, image: LocalImage) -> Ending:
+        self._task.start = Start.WARM
+        frame = self._frame(image, environment(self._task))
+        return await InitRun(self._task, frame, self._api, enter=self._enter).hand_over(warm)
+
+    def _release_warm(self) -> None:
+        if self._warm is not None:
+            self._warm_pool.release(self._warm)
+            self._warm = None
 
     def _take_sandbox(self) -> Sandbox | None:
         if has_task_network(self._task.request):
@@ -151,7 +189,7 @@ class AsyncEndToEndContainerRunner:
         self._task.start = Start.COLD if sandbox is None else Start.SANDBOXED
         container = self._container = await self._create(image, mount, sandbox)
         if mount is not None:
-            run = InitRun(self._task, self._frame(image), self._api, enter=self._enter)
+            run = InitRun(self._task, self._frame(image, {}), self._api, enter=self._enter)
             return await run.run(container)
         direct_run = DirectRun(
             self._task,
@@ -162,16 +200,25 @@ class AsyncEndToEndContainerRunner:
         )
         return await direct_run.run(container)
 
-    def _frame(self, image: LocalImage) -> InitFrame:
+    def _frame(self, image: LocalImage, changes: Mapping[str, str]) -> InitFrame:
+        """Return the frame; the engine has laid the request's environment over the image's.
+
+        Except in a container that was there before the request: then it is for the init to do.
+        """
         request = self._task.request
         return InitFrame(
             token=new_token(),
             argv=command(request, image),
-            environment={},  # the engine lays the request's over the image's, in its own order
+            environment=changes,
             timeout_seconds=request.timeout_seconds,
             grace_seconds=self._policy.stop_grace_seconds,
             stdin=request.stdin,
         )
+
+    async def _enter_lane(self) -> None:
+        if not self._holds_lane:
+            await self._admission.enter_lane()
+            self._holds_lane = True
 
     def _leave_lane(self) -> None:
         if self._holds_lane:
@@ -189,9 +236,9 @@ class AsyncEndToEndContainerRunner:
         self._enter(RunnerState.PULLING)
         # A slow registry must not keep others from starting.
         self._leave_lane()
+        self._release_warm()
         await self._images.pull(request.image, request.credentials, self._task.add_progress)
-        await self._admission.enter_lane()
-        self._holds_lane = True
+        await self._enter_lane()
         self._enter(RunnerState.RESOLVING)
         return await self._images.resolve(request.image, request.credentials, verify=True)
 

@@ -56,7 +56,8 @@ _S = RunnerState
 
 TRANSITIONS: Mapping[RunnerState, frozenset[RunnerState]] = {
     _S.QUEUED: frozenset({_S.RESOLVING, _S.ENDED}),
-    _S.RESOLVING: frozenset({_S.PULLING, _S.CREATING, _S.ENDED}),
+    # At once to starting: the container was started ahead.
+    _S.RESOLVING: frozenset({_S.PULLING, _S.CREATING, _S.STARTING, _S.ENDED}),
     _S.PULLING: frozenset({_S.RESOLVING, _S.ENDED}),
     _S.CREATING: frozenset({_S.ATTACHING, _S.ENDED}),
     _S.ATTACHING: frozenset({_S.STARTING, _S.ENDED}),

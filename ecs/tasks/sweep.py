@@ -14,10 +14,16 @@ from ecs.tasks.init_volume import FILLER_NAME_PREFIX
 from ecs.tasks.model import CONTAINER_NAME_PREFIX
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import NAME_PREFIX as SANDBOX_NAME_PREFIX
+from ecs.tasks.warm_container import NAME_PREFIX as WARM_NAME_PREFIX
 
 _log = structlog.get_logger()
 
-_NAME_PREFIXES = (CONTAINER_NAME_PREFIX, FILLER_NAME_PREFIX, SANDBOX_NAME_PREFIX)
+_NAME_PREFIXES = (
+    CONTAINER_NAME_PREFIX,
+    FILLER_NAME_PREFIX,
+    SANDBOX_NAME_PREFIX,
+    WARM_NAME_PREFIX,
+)
 
 
 class OrphanSweep:
@@ -71,7 +77,9 @@ class OrphanSweep:
         # An image may carry any label; the name is given by ECS alone.
         if not any(name.startswith(_NAME_PREFIXES) for name in container.names):
             return None
-        if any(self._reaper.is_pending(name) or self._is_live(name) for name in container.names):
+        # One that was renamed is known by its id.
+        known_as = (*container.names, container.container_id)
+        if any(self._reaper.is_pending(name) or self._is_live(name) for name in known_as):
             return None
         if container.labels.get(LABEL_INSTANCE) == self._instance:
             return "its service does not know it"

@@ -75,7 +75,7 @@ CONTAINERS_LEAKED = Metric(
 POOL_CONTAINERS = Metric(
     "ecs_pool_containers",
     "gauge",
-    "Containers that are held ready for tasks or in use by them, by kind (sandbox) and state.",
+    "Containers held ready for tasks or in use by them, by kind (sandbox, warm) and state.",
     ("kind", "state"),
 )
 POOL_TASKS = Metric(

@@ -23,15 +23,16 @@ from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import Outcome, RunnerState, TaskState, phases
+from ecs.tasks.warm_pool import WarmPool
 from ecs.telemetry import catalog
 from ecs.telemetry.catalog import Metric
 
 OTHER_ROUTE = "other"
 _SECONDS = "s"
 _STATES_IN_PROGRESS = (TaskState.QUEUED, TaskState.INITIALIZING, TaskState.RUNNING)
-_SANDBOX = {"kind": "sandbox"}
 _NO_OVERHEAD = frozenset({"pull", "run"})
 Observe = Callable[[], Iterable[Observation]]
+Pools = Mapping[str, Sandboxes | WarmPool]
 
 
 class Tally:
@@ -90,20 +91,20 @@ class Metrics:
         dispatcher: TaskDispatcher,
         admission: Admission,
         reaper: Reaper,
-        sandboxes: Sandboxes,
+        pools: Pools,
         directories: Mapping[str, Path],
     ) -> None:
-        """Read the gauges from these parts; ``directories`` are named as in the label."""
+        """Read the gauges from these parts; pools and directories are named as in the labels."""
         self._gauge(catalog.TASKS_IN_PROGRESS, lambda: _by_state(dispatcher.in_progress()))
         self._gauge(catalog.QUEUE_LENGTH, lambda: [Observation(admission.queue_length)])
         self._gauge(catalog.QUEUE_LIMIT, lambda: [Observation(admission.max_queued)])
         self._gauge(catalog.CONTAINERS_TO_DELETE, lambda: [Observation(reaper.pending_count)])
         self._gauge(catalog.CONTAINERS_LEAKED, lambda: [Observation(reaper.left_behind_count)])
-        self._gauge(catalog.POOL_CONTAINERS, lambda: _pool_states(sandboxes))
-        self._counter(catalog.POOL_TASKS, lambda: _pool_tasks(sandboxes))
-        self._counter(catalog.POOL_REFILLS, lambda: [Observation(sandboxes.made, _SANDBOX)])
+        self._gauge(catalog.POOL_CONTAINERS, lambda: _pool_states(pools))
+        self._counter(catalog.POOL_TASKS, lambda: _pool_tasks(pools))
+        self._counter(catalog.POOL_REFILLS, lambda: _of_pools(pools, lambda pool: float(pool.made)))
         self._counter(
-            catalog.POOL_REFILL_SECONDS, lambda: [Observation(sandboxes.making_seconds, _SANDBOX)]
+            catalog.POOL_REFILL_SECONDS, lambda: _of_pools(pools, lambda pool: pool.making_seconds)
         )
         self._gauge(catalog.DRAINING, lambda: [Observation(int(dispatcher.draining))])
         self._gauge(catalog.DISK_FREE, lambda: _disks(directories, _free_bytes))
@@ -169,14 +170,23 @@ def _by_state(counts: Mapping[TaskState, int]) -> Iterator[Observation]:
         yield Observation(counts.get(state, 0), {"state": state.value})
 
 
-def _pool_states(sandboxes: Sandboxes) -> Iterator[Observation]:
-    for state, count in sandboxes.counts.items():
-        yield Observation(count, {**_SANDBOX, "state": state})
+def _pool_states(pools: Pools) -> Iterator[Observation]:
+    for kind, pool in pools.items():
+        for state, count in pool.counts.items():
+            yield Observation(count, {"kind": kind, "state": state})
 
 
-def _pool_tasks(sandboxes: Sandboxes) -> Iterator[Observation]:
-    for result, count in (("hit", sandboxes.hits), ("miss", sandboxes.misses)):
-        yield Observation(count, {**_SANDBOX, "result": result})
+def _pool_tasks(pools: Pools) -> Iterator[Observation]:
+    for kind, pool in pools.items():
+        for result, count in (("hit", pool.hits), ("miss", pool.misses)):
+            yield Observation(count, {"kind": kind, "result": result})
+
+
+def _of_pools(
+    pools: Pools, figure: Callable[[Sandboxes | WarmPool], float]
+) -> Iterator[Observation]:
+    for kind, pool in pools.items():
+        yield Observation(figure(pool), {"kind": kind})
 
 
 def _disks(

@@ -100,20 +100,43 @@ static void strings_that_are_not_as_announced_are_refused(void)
     }
 }
 
-static void an_environment_keeps_its_order_and_takes_changes(void)
+static void check_merged(char *const *base, char *const *changes, const char *const *expected)
 {
-    char *base[] = {"PATH=/bin", "HOME=/", "A", "PATHS=1", NULL};
-    char *changes[] = {"NEW=1", "HOME=/x", "A=2", "HOM=3", NULL};
-    char *merged[9];
+    char *merged[12], **entry = merged;
+
+    CHECK(environment_size(base, changes) <= sizeof merged / sizeof *merged);
+    environment_merge(base, changes, merged);
+    for (; *expected != NULL; expected++, entry++)
+        CHECK(*entry != NULL && strcmp(*entry, *expected) == 0);
+    CHECK(*entry == NULL);
+}
+
+static void an_environment_takes_changes_in_the_engines_order(void)
+{
+    char *const base[] = {"PATH=/bin", "HOSTNAME=c", "A", "PATHS=1", "B=1", "HOME=/", NULL};
+    char *const changes[] = {"NEW=1", "HOME=/x", "A=2", "PATH=/x", "HOM=3", NULL};
     static const char *const expected[] = {
-        "PATH=/bin", "HOME=/x", "A=2", "PATHS=1", "NEW=1", "HOM=3",
+        "PATH=/x", "HOSTNAME=c", "NEW=1", "HOME=/x", "A=2", "HOM=3", "PATHS=1", "B=1", NULL,
     };
 
-    CHECK(environment_size(base, changes) == 9);
-    environment_merge(base, changes, merged);
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        CHECK(strcmp(merged[i], expected[i]) == 0);
-    CHECK(merged[6] == NULL);
+    check_merged(base, changes, expected);
+}
+
+static void an_environment_without_changes_is_as_it_was(void)
+{
+    char *const base[] = {"A=1", "PATH=/bin", "HOME=/", NULL};
+    char *const changes[] = {NULL};
+
+    check_merged(base, changes, (const char *const *)base);
+}
+
+static void an_environment_in_another_order_loses_no_change(void)
+{
+    char *const base[] = {"A=1", "PATH=/bin", NULL};
+    char *const changes[] = {"PATH=/x", "HOSTNAME=h", "A=2", NULL};
+    static const char *const expected[] = {"HOSTNAME=h", "A=2", "PATH=/x", NULL};
+
+    check_merged(base, changes, expected);
 }
 
 static void chunks_are_decoded_however_they_are_cut(void)
@@ -179,7 +202,9 @@ int main(void)
     RUN(a_header_that_is_none_is_refused);
     RUN(strings_are_split);
     RUN(strings_that_are_not_as_announced_are_refused);
-    RUN(an_environment_keeps_its_order_and_takes_changes);
+    RUN(an_environment_takes_changes_in_the_engines_order);
+    RUN(an_environment_without_changes_is_as_it_was);
+    RUN(an_environment_in_another_order_loses_no_change);
     RUN(chunks_are_decoded_however_they_are_cut);
     RUN(chunks_without_the_last_have_not_ended);
     RUN(a_trailer_is_written);

@@ -1,13 +1,16 @@
 """Exit code, stdout and stderr are those of ``docker run --rm --init``, whatever is run."""
 
 import asyncio
+import contextlib
+import itertools
 import subprocess
 from pathlib import Path
 
 from tests import images
 from tests.client import Caller, calling
 from tests.conftest import StartService
-from tests.docker_run import Case, by_docker, by_ecs
+from tests.docker_run import Case, Ran, by_docker, by_ecs
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 DEBIAN = "debian:bookworm-slim"
@@ -127,21 +130,60 @@ CASES = [
 ]
 
 
-async def test_each_command_ends_as_with_docker_run(ecservice: StartService) -> None:
+WARM_IMAGES = [images.BUSYBOX, DEBIAN, images.SCRATCH, images.USER, images.TOOL]
+WAYS = {
+    "cold": {},
+    "sandboxed": {"ECS_SANDBOXES": "8", "ECS_MIN_SANDBOXES": "4"},
+    "warm": {"ECS_WARM_IMAGES": ",".join(f"{image}=3" for image in WARM_IMAGES)},
+}
+PATIENT_SECONDS = 60
+
+
+def can_be(way: str, case: Case) -> bool:
+    """Whether a container of this way can be there for it."""
+    if way == "warm":
+        return case.profile == "standard" and case.user is case.workdir is None
+    return way == "cold" or case.profile == "standard"  # the strict profile has no network
+
+
+async def test_each_command_ends_as_with_docker_run_whichever_way_it_starts(
+    ecservice: StartService,
+) -> None:
     prepare_debian()
-    service = await ecservice(ECS_INIT="auto", ECS_MAX_OUTPUT_BYTES=str(8 * 2**20))
     turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def difference(case: Case, caller: Caller) -> str:
+    async def differences(case: Case, callers: dict[str, Caller]) -> list[str]:
         async with turns:
-            expected, got = await asyncio.gather(by_docker(case), by_ecs(case, caller))
-        return "" if got == expected else f"{case.name}:\n  docker {expected}\n  ECS    {got}"
+            expected = await by_docker(case)
+            got = {way: await by_way(way, case, caller) for way, caller in callers.items()}
+        return [
+            f"{case.name}:\n  docker {expected}\n  {way} {ran}"
+            for way, ran in got.items()
+            if ran != expected
+        ]
 
-    async with calling(service.url) as caller:
-        differences = await asyncio.gather(*(difference(case, caller) for case in CASES))
+    async with contextlib.AsyncExitStack() as stack:
+        callers = {}
+        for way, settings in WAYS.items():
+            service = await ecservice(ECS_MAX_OUTPUT_BYTES=str(8 * 2**20), **settings)
+            callers[way] = await stack.enter_async_context(calling(service.url))
+        found = await asyncio.gather(*(differences(case, callers) for case in CASES))
 
     assert len(CASES) == len({case.name for case in CASES}) >= 40
-    assert not any(differences), "\n".join(filter(None, differences))
+    assert sum(can_be("warm", case) for case in CASES) >= 40
+    assert not any(found), "\n".join(itertools.chain(*found))
+
+
+async def by_way(way: str, case: Case, caller: Caller) -> Ran:
+    """Run it in ECS until it went that way; a pool may be empty for the moment."""
+    attempts: list[Ran] = []
+
+    async def went_that_way() -> bool:
+        attempts.append(await by_ecs(case, caller))
+        return attempts[-1].start == way or not can_be(way, case)
+
+    await eventually(went_that_way, PATIENT_SECONDS)
+    return attempts[-1]
 
 
 async def test_a_script_without_an_interpreter_is_no_program(ecservice: StartService) -> None:

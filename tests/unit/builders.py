@@ -7,12 +7,15 @@ from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.request_handlers.task_request import RequestRules
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy
+from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, Resources, Task, TaskRequest
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WarmRules
 
 POOL_RULES = PoolRules(
     maximum=4,
@@ -81,3 +84,15 @@ def container_policy(**fields: Any) -> ContainerPolicy:
         "stop_grace_seconds": 2.0,
     }
     return ContainerPolicy(**defaults | fields)
+
+
+def no_warm_pool(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> WarmPool:
+    """A pool that has never met an engine, and so has no container."""
+    return WarmPool(
+        api,
+        admission,
+        reaper,
+        InitVolume(api, reaper, lambda _: None),
+        policy=container_policy(),
+        rules=WarmRules(named={}, memory_bytes=0, max_age_seconds=60.0, max_run_seconds=60.0),
+    )

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from ecs import main, start_checks
 from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.system import EngineInfo
 from ecs.request_handlers.base import Services
 from ecs.settings import Settings, SettingsError
@@ -204,3 +205,16 @@ def test_certificates_that_are_not_there_end_the_program_with_one_line(tmp_path:
 
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_warm_image_without_a_tag_is_told_before_anything_starts() -> None:
+    settings = Settings.model_validate({"warm_images": "busybox=2"})
+
+    with pytest.raises(SettingsError, match=r"'busybox' \(ECS_WARM_IMAGES\).*name a tag"):
+        main._warm_rules(settings)
+
+
+def test_a_warm_image_is_known_by_the_name_that_tasks_have_for_it() -> None:
+    settings = Settings.model_validate({"warm_images": "busybox:1=2,docker.io/library/busybox:1=3"})
+
+    assert main._warm_rules(settings).named == {ImageReference.parse("busybox:1"): 5}

@@ -115,6 +115,13 @@ def test_an_allowed_registry_is_called_as_the_images_from_it_are(
     assert load_settings("--allowed-registries", alias).allowed_registries == (image.registry,)
 
 
+def test_warm_images_have_a_number_each(load_settings: Loader) -> None:
+    settings = load_settings("--warm-images", " busybox:latest=8, registry:5000/a@sha256:0=1 ")
+
+    assert settings.warm_images == (("busybox:latest", 8), ("registry:5000/a@sha256:0", 1))
+    assert load_settings("--warm-images", "").warm_images == ()
+
+
 @pytest.mark.parametrize("name", ["state_directory", "spool_directory", "docker_cert_path"])
 @pytest.mark.parametrize(
     ("text", "folder"), [("~", "/home/me"), ("~/x/~", "/home/me/x/~"), ("x/~", "x/~")]

@@ -81,7 +81,7 @@ def test_a_service_of_another_name_or_after_the_first_has_ended_may_run(tmp_path
         pass
 
 
-@pytest.mark.parametrize(("hard", "warnings"), [(10_000, 0), (500, 1)])
+@pytest.mark.parametrize(("hard", "warnings"), [(10_000, 0), (980, 0), (979, 1)])
 def test_too_few_open_files_are_told_and_all_there_are_are_taken(
     hard: int, warnings: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +90,15 @@ def test_too_few_open_files_are_told_and_all_there_are_are_taken(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
 
     with capture_logs() as logs:
-        start_checks.raise_open_files_limit(Settings(max_queued_tasks=100), running_tasks=100)
+        settings = Settings.model_validate(
+            {
+                "max_queued_tasks": 100,
+                "sandboxes": 0,
+                "warm_images": "busybox:1=20",
+                "warm_memory_bytes": 20 * 2**22,
+            }
+        )
+        start_checks.raise_open_files_limit(settings, running_tasks=100)
 
     assert taken == [(hard, hard)]
     assert [entry["log_level"] for entry in logs] == ["warning"] * warnings

@@ -40,7 +40,10 @@ async def exposition(no_engine: DockerRemoteApi, tmp_path: Path) -> str:
         dispatcher=dispatcher,
         admission=admission,
         reaper=reaper,
-        sandboxes=builders.no_sandboxes(no_engine, admission, reaper),
+        pools={
+            "sandbox": builders.no_sandboxes(no_engine, admission, reaper),
+            "warm": builders.no_warm_pool(no_engine, admission, reaper),
+        },
         directories={"spool": tmp_path},
     )
     task = builders.task()

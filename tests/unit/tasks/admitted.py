@@ -36,6 +36,12 @@ class Waiting:
         """Ask for the place of a task that begins."""
         return await self._start(owner, lambda: self._admission.begin(owner, LONG_SECONDS))
 
+    async def begin_warm(self, owner: str) -> "asyncio.Task[None]":
+        """Ask for the place of a task whose container is started already."""
+        return await self._start(
+            owner, lambda: self._admission.begin(owner, LONG_SECONDS, needs_lane=False)
+        )
+
     async def enter_lane(self, name: str) -> "asyncio.Task[None]":
         """Ask for the place of a task that comes back from its pull."""
         return await self._start(name, self._admission.enter_lane)

@@ -160,3 +160,18 @@ async def test_whoever_is_cancelled_whenever_the_limits_hold_and_no_place_is_los
         for _ in range(starting + running):
             await waiting.begin("afterwards")
         assert len(waiting.granted) == min(starting, running)
+
+
+async def test_who_needs_no_lane_and_is_cancelled_at_its_grant_gives_its_place_on() -> None:
+    admission = await occupied_lane(running=1)
+    async with waiting_for(admission) as waiting:
+        leaving = await waiting.begin_warm("leaving")
+        await waiting.begin_warm("staying")
+
+        admission.end()
+        leaving.cancel()
+        await settle()
+
+        assert waiting.granted == ["staying"]
+        assert admission._running == 1
+        assert admission._in_lane == 1  # the first one's

@@ -245,3 +245,31 @@ async def test_a_refill_that_is_cancelled_in_the_moment_of_its_grant_gives_its_p
         await waiting.refill("next")
 
         assert waiting.granted == ["next"]
+
+
+async def test_a_task_that_needs_no_lane_passes_those_who_wait_for_it() -> None:
+    admission = await occupied_lane(running=2)
+    async with waiting_for(admission) as waiting:
+        await waiting.begin("cold")
+        await waiting.begin_warm("warm")
+        await waiting.begin_warm("another")
+
+        assert waiting.granted == ["warm"]  # and that was the last place among the running
+        assert admission.queue_length == 2
+        admission.end()
+        await settle()
+
+        assert waiting.granted == ["warm", "another"]
+        assert admission.queue_length == 1
+
+
+async def test_tasks_that_need_no_lane_begin_in_turn_too() -> None:
+    admission = await occupied_lane(running=1)
+    async with waiting_for(admission) as waiting:
+        for owner in ("a", "a", "b"):
+            await waiting.begin_warm(owner)
+        for _ in range(3):
+            admission.end()
+            await settle()
+
+        assert waiting.granted == ["a", "b", "a"]

@@ -50,6 +50,7 @@ def run(
             policy=builders.container_policy(),
             init=InitVolume(no_engine, reaper, lambda _: None),
             sandboxes=builders.no_sandboxes(no_engine, admission, reaper),
+            warm_pool=builders.no_warm_pool(no_engine, admission, reaper),
             queue_timeout_seconds=queue_timeout_seconds,
         ).run()
 

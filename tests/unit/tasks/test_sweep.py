@@ -44,6 +44,7 @@ def container(name: str, *, instance: str = "own", deadline: str = FUTURE) -> Li
         (container(UNKNOWN, instance="other"), None),
         (container(UNKNOWN, instance="other", deadline=PAST), "its deadline has passed"),
         (container(UNKNOWN, instance="other", deadline="never"), None),
+        (container("ecs-warm-0123"), "its service does not know it"),
         (container("ecs-init-0123-4567", instance=""), None),
         (container("ecs-init-0123-4567", instance="", deadline=PAST), "its deadline has passed"),
     ],
@@ -65,6 +66,19 @@ def test_what_waits_to_be_deleted_already_is_no_orphan(sweep: OrphanSweep, reape
     reaper.remove(UNKNOWN)
 
     assert sweep._reason(container(UNKNOWN, deadline=PAST)) is None
+
+
+def test_one_that_was_renamed_meanwhile_is_known_by_its_id(
+    no_engine: DockerRemoteApi, sweep: OrphanSweep, reaper: Reaper
+) -> None:
+    spared = OrphanSweep(
+        no_engine, reaper, instance="own", is_live=lambda name: name == "0123", interval_seconds=1
+    )
+    assert spared._reason(container(UNKNOWN)) is None
+
+    reaper.remove("0123")
+
+    assert sweep._reason(container(UNKNOWN)) is None
 
 
 def test_a_container_waits_once_to_be_deleted_however_often_it_is_handed_over(

@@ -166,11 +166,13 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
         sandboxes = builders.no_sandboxes(no_engine, admission, reaper)
         sandboxes.hits, sandboxes.misses, sandboxes.made = 5, 2, 3
         sandboxes.making_seconds = 0.75
+        warm_pool = builders.no_warm_pool(no_engine, admission, reaper)
+        warm_pool.hits = 7
         telemetry.metrics.watch(
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
-            sandboxes=sandboxes,
+            pools={"sandbox": sandboxes, "warm": warm_pool},
             directories={"spool": tmp_path, "state": tmp_path / "missing"},
         )
         dispatcher.submit(builders.task_request(), owner="somebody", request_id="r1")
@@ -190,6 +192,8 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     assert value(under_way, "ecs_pool_tasks_total", kind="sandbox", result="miss") == 2
     assert value(under_way, "ecs_pool_refills_total", kind="sandbox") == 3
     assert value(under_way, "ecs_pool_refill_seconds_total", kind="sandbox") == 0.75
+    assert value(under_way, "ecs_pool_tasks_total", kind="warm", result="hit") == 7
+    assert value(under_way, "ecs_pool_containers", kind="warm", state="idle") == 0
     assert (value(under_way, "ecs_draining"), value(drained, "ecs_draining")) == (0, 1)
     free = samples(under_way, "ecs_disk_free_bytes")
     size = samples(under_way, "ecs_disk_size_bytes")

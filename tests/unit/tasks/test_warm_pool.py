@@ -1,0 +1,385 @@
+"""The pool's decisions, with an engine that does as it is told."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
+from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.docker_remote_api.images import LocalImage
+from ecs.errors import EngineUnreachableError
+from ecs.tasks import warm_pool as module
+from ecs.tasks.admission import Admission
+from ecs.tasks.init_frame import InitFrame
+from ecs.tasks.init_mount import InitMount
+from ecs.tasks.init_volume import InitVolume
+from ecs.tasks.model import Network, Profile, PullPolicy, TaskRequest
+from ecs.tasks.reaper import Reaper
+from ecs.tasks.warm_container import WarmContainer
+from ecs.tasks.warm_pool import WarmPool
+from ecs.tasks.warm_targets import WARM_CONTAINER_BYTES, WarmRules
+from tests.fake_engine import BUSYBOX, FakeEngine, answers, fake_engine, hangs, image_id
+from tests.unit import builders
+from tests.waiting import eventually
+
+REFERENCE = ImageReference.parse(BUSYBOX)
+IMAGE = LocalImage(image_id(BUSYBOX), frozenset())
+MOVED = LocalImage(image_id("moved"), frozenset())
+RULES = WarmRules({REFERENCE: 2}, memory_bytes=0, max_age_seconds=600.0, max_run_seconds=60.0)
+FRAME = InitFrame(b"\xff" * 16, ["sleep"], {}, timeout_seconds=60, grace_seconds=1)
+
+
+@dataclasses.dataclass
+class Pool:
+    """A pool that fills itself, and what it works with."""
+
+    warm: WarmPool
+    engine: FakeEngine
+    admission: Admission
+    reaper: Reaper
+    keeping: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Close it as the service does, and see the end of it."""
+        self.keeping.cancel()
+        await self.warm.close()
+        await self.reaper.drained()
+
+    async def idle(self, number: int) -> None:
+        """Return when so many are idle, and no other is on its way in or out."""
+        expected = {"idle": number, "starting": 0, "leaving": 0}
+        await eventually(lambda: expected.items() <= self.warm.counts.items())
+
+    def take(
+        self,
+        request: TaskRequest | None = None,
+        image: LocalImage = IMAGE,
+        reserved: WarmContainer | None = None,
+    ) -> WarmContainer | None:
+        return self.warm.take(request or builders.task_request(), image, reserved)
+
+    def names(self) -> set[str]:
+        return set(self.engine.containers)
+
+
+@asynccontextmanager
+async def pool(*, has_init: bool = True, **rules: Any) -> AsyncIterator[Pool]:
+    async with (
+        fake_engine() as engine,
+        DockerRemoteApi(EngineAddress(engine.docker_host), timeout_seconds=5) as api,
+    ):
+        admission = Admission(max_starting=4, max_running=10, max_queued=10)
+        async with Reaper(api, admission) as reaper:
+            init = InitVolume(api, reaper, lambda _: None)
+            init.mount = InitMount("0123456789ab") if has_init else None
+            async with WarmPool(
+                api,
+                admission,
+                reaper,
+                init,
+                policy=builders.container_policy(),
+                rules=dataclasses.replace(RULES, **rules),
+            ) as warm:
+                warm.meet(builders.RESOURCES, Profile.STANDARD)
+                keeping = asyncio.create_task(warm.run())
+                yield Pool(warm, engine, admission, reaper, keeping)
+                keeping.cancel()
+                await asyncio.wait({keeping})
+
+
+async def test_of_a_named_image_as_many_are_kept_as_is_said() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+
+        assert len(ready.names()) == 2
+        assert ready.warm.made == 2
+        assert all(name.startswith("ecs-warm-") for name in ready.names())
+        assert all(map(ready.warm.is_live, ready.names()))
+
+
+async def test_each_serves_one_task_and_is_replaced_and_deleted() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        first, second = ready.take(), ready.take()
+        assert first
+        assert second
+        assert first is not second
+
+        first.hand_over(FRAME.pieces(), "ecs-task-1")
+        await eventually(lambda: "ecs-task-1" in ready.names())
+        assert ready.warm.is_live(first.container)
+        ready.warm.release(first)
+        ready.warm.release(second)
+        await ready.idle(2)
+        await ready.reaper.drained()
+
+        assert ready.warm.hits == 2
+        assert len(ready.names()) == 2
+        assert "ecs-task-1" not in ready.names()
+        assert not ready.warm.is_live(first.container)
+
+
+async def test_one_that_was_never_handed_over_serves_another_task() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        reserved = ready.warm.reserve(builders.task_request())
+        assert reserved
+        assert ready.warm.reserve(builders.task_request()) is None
+
+        ready.warm.release(reserved)
+
+        assert ready.warm.reserve(builders.task_request()) is reserved
+
+
+async def test_one_whose_hand_over_failed_serves_nobody() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        warm = ready.take()
+        assert warm
+        warm.first_output.cancel()
+        await asyncio.wait({warm.first_output})
+
+        with pytest.raises(EngineUnreachableError):
+            warm.hand_over(FRAME.pieces(), "ecs-task-1")
+        ready.warm.release(warm)
+        await ready.idle(1)
+
+        assert ready.take() is not warm
+
+
+@pytest.mark.parametrize(
+    "request_fields",
+    [
+        {"labels": {"a": "b"}},
+        {"network": Network.NONE},
+        {"profile": Profile.STRICT},
+        {"user": "1000"},
+    ],
+)
+async def test_a_task_that_asks_for_something_else_finds_none(
+    request_fields: dict[str, Any],
+) -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        request = builders.task_request(**request_fields)
+
+        assert ready.warm.reserve(request) is None
+        assert ready.take(request) is None
+        assert ready.warm.hits == 0
+
+
+async def test_a_task_that_pulls_first_reserves_none_and_may_take_one_then() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        request = builders.task_request(pull=PullPolicy.ALWAYS)
+
+        assert ready.warm.reserve(request) is None
+        assert ready.take(request)
+
+
+async def test_containers_of_an_image_whose_tag_moved_are_replaced() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        before = ready.names()
+        reserved = ready.warm.reserve(builders.task_request())
+        ready.engine.images[BUSYBOX] = MOVED.image_id
+
+        assert ready.take(image=MOVED, reserved=reserved) is None
+        await ready.idle(2)
+        await ready.reaper.drained()
+
+        assert not ready.names() & before
+        assert ready.warm.retired["image replaced"] == 2
+        assert ready.take(image=MOVED)
+
+
+async def test_that_a_tag_moved_is_noticed_without_any_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    async with pool() as ready:
+        await ready.idle(2)
+
+        ready.engine.images[BUSYBOX] = MOVED.image_id
+
+        await eventually(lambda: ready.warm.retired["image replaced"] == 2)
+        await ready.idle(2)
+        del ready.engine.images[BUSYBOX]
+        await ready.idle(0)
+
+
+async def test_one_that_ends_by_itself_is_replaced() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        (container,) = ready.engine.containers.values()
+
+        container.end(137)
+
+        await eventually(lambda: ready.warm.retired["ended by itself"] == 1)
+        await ready.idle(1)
+
+
+async def test_one_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    async with pool(max_age_seconds=0.2) as ready:
+        await eventually(lambda: ready.warm.retired["age"] >= 2)
+        await eventually(lambda: ready.warm.made > 2)
+
+
+async def test_what_is_asked_for_often_is_kept_as_far_as_the_memory_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    async with pool(named={}, memory_bytes=4 * WARM_CONTAINER_BYTES) as ready:
+        for _ in range(2):
+            assert ready.take(builders.task_request(user="1")) is None
+        for _ in range(6):
+            assert ready.take(builders.task_request(user="2")) is None
+        await ready.idle(4)
+
+        assert ready.take(builders.task_request(user="1")) is None
+        assert ready.take(builders.task_request(user="2"))
+        assert ready.warm.misses == 9
+
+        monkeypatch.setattr("ecs.tasks.warm_demand._WINDOW_SECONDS", 0.0)
+        await ready.idle(0)
+        assert ready.warm.retired["not needed"] >= 3
+
+
+async def test_nothing_is_made_while_a_task_waits() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        ready.admission.set_limits(max_starting=1, max_running=0)
+        waiting = asyncio.create_task(ready.admission.begin("a", 60))
+        await eventually(lambda: ready.admission.queue_length == 1)
+        taken = ready.take()
+        assert taken
+        taken.used = True
+        ready.warm.release(taken)
+        await ready.idle(1)
+        assert ready.warm.made == 2
+
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+        await ready.idle(2)
+
+
+async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting() -> None:
+    other = "docker.io/library/other:1"
+    named = {ImageReference.parse(other): 3, REFERENCE: 1}
+    async with pool(named={}) as unused:
+        assert unused.warm.counts["idle"] == 0
+    async with pool(named=named) as ready:
+        ready.engine.next("start", answers(400, {"message": "cannot be mounted"}))
+        ready.engine.images[other] = image_id(other)
+        await ready.idle(1)
+        await ready.reaper.drained()
+
+        assert len(ready.names()) == 1
+        assert ready.take()
+
+
+async def test_without_the_init_there_are_none() -> None:
+    async with pool(has_init=False) as ready:
+        assert ready.warm.reserve(builders.task_request()) is None
+        assert ready.take() is None
+        assert ready.warm.misses == 0
+        assert ready.engine.requests == []
+
+
+async def test_when_it_is_closed_nothing_is_left() -> None:
+    async with pool() as ready:
+        await ready.idle(2)
+        held = ready.take()
+        assert held
+
+        await ready.close()
+        ready.warm.release(held)
+
+        assert ready.names() == set()
+        assert ready.take() is None
+
+
+async def test_one_that_is_just_being_started_when_the_pool_closes_is_deleted() -> None:
+    async with pool() as ready:
+        ready.engine.always("start", hangs)
+        await eventually(lambda: ready.engine.count("start") == 1)
+        assert ready.warm.counts["starting"] == 1
+
+        await ready.close()
+
+        assert ready.names() == set()
+
+
+async def test_a_name_that_is_not_taken_harms_nobody() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        ready.engine.always("rename", answers(409, {"message": "in use"}))
+        warm = ready.take()
+        assert warm
+
+        warm.hand_over(FRAME.pieces(), "ecs-task-1")
+        await eventually(lambda: ready.engine.count("rename") == 1)
+        ready.warm.release(warm)
+        await ready.idle(1)
+        await ready.reaper.drained()
+
+        assert len(ready.names()) == 1
+
+
+async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    async with pool() as ready:
+        await ready.idle(2)
+        before = ready.names()
+        looks = ready.engine.count("inspect_image")
+        ready.engine.always("inspect_image", answers(500))
+
+        await eventually(lambda: ready.engine.count("inspect_image") > looks + 2)
+
+        assert ready.names() == before
+        assert not ready.warm.retired
+
+
+async def test_a_bug_costs_a_container_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        (before,) = ready.names()
+        with monkeypatch.context() as patched:
+            patched.setattr(WarmPool, "_serve", lambda *_: 1 // 0)
+            patched.setattr(module, "_FIRST_PAUSE_SECONDS", 0.01)
+            warm = ready.take()
+            assert warm
+            warm.used = True
+            ready.warm.release(warm)
+            await eventually(lambda: ready.warm.made >= 2)
+        await ready.idle(1)
+        await ready.reaper.drained()
+
+        assert len(ready.names()) == 1
+        assert before not in ready.names()
+
+
+async def test_what_is_named_counts_for_what_is_asked_for_often() -> None:
+    async with pool(named={REFERENCE: 3}, memory_bytes=2 * WARM_CONTAINER_BYTES) as ready:
+        await ready.idle(3)
+        for _ in range(3):
+            taken = ready.take()
+            assert taken
+            ready.warm.release(taken)
+        await ready.idle(3)
+        for _ in range(7):
+            taken = ready.take()
+            assert taken
+            ready.warm.release(taken)
+
+        await ready.idle(5)
