@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,8 @@ from tests.waiting import wait_until
 OBSERVABILITY = Path(__file__).parents[2] / "observability"
 PROMETHEUS = "127.0.0.1:9090"
 PAUSE_SECONDS = 0.1
-"""Between two requests of a client, who is to stay below the limit of his key."""
+"""Between two requests of a client, which is to stay below the limit of its key."""
+SOME_REQUESTS = 5
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +49,33 @@ def operator(node: ProvisionedNode) -> Operator:
     return Operator(node)
 
 
-@contextmanager
-def another_client(node: ProvisionedNode) -> Iterator[None]:
+class AnotherClient:
     """Somebody who asks all the time, and whose every request must be answered."""
-    failures: list[str] = []
-    done = threading.Event()
 
-    def ask() -> None:
-        while not done.wait(PAUSE_SECONDS):
-            asked = subprocess.run(
-                node.curl(API, "/v1.1/_noop"), capture_output=True, text=True, check=False
-            )
-            if asked.returncode:
-                failures.append(asked.stderr)
+    def __init__(self, node: ProvisionedNode) -> None:
+        self._command = node.curl(API, "/v1.1/_noop")
+        self._answers: list[str] = []
+        self._leaving = threading.Event()
+        self._asking = threading.Thread(target=self._ask)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        yield
-    finally:
-        done.set()
-        asking.join()
-    assert failures == []
+    def __enter__(self) -> "AnotherClient":
+        self._asking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        self._asking.join()
+
+    def is_served(self) -> None:
+        """See that some more requests are answered, as all before."""
+        wanted = len(self._answers) + SOME_REQUESTS
+        wait_until(lambda: len(self._answers) >= wanted, START_TIMEOUT_SECONDS)
+        assert set(self._answers) == {""}
+
+    def _ask(self) -> None:
+        while not self._leaving.wait(PAUSE_SECONDS):
+            asked = subprocess.run(self._command, capture_output=True, text=True, check=False)
+            self._answers.append(asked.stderr)
 
 
 def wait_until_it_serves(node: ProvisionedNode) -> None:
@@ -203,16 +208,18 @@ def test_prometheus_reads_the_service_on_the_node(node: ProvisionedNode, tmp_pat
 def test_a_key_is_made_used_revoked_and_refused_and_no_other_client_notices(
     node: ProvisionedNode, operator: Operator
 ) -> None:
-    with another_client(node):
+    with AnotherClient(node) as another:
         words = operator.follow("Rotate a key", 0).split()
         key, secret = words[1], words[3]
         assert not node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
         operator.follow("Rotate a key", 1)
         assert node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
+        another.is_served()
 
         assert key in operator.follow("Rotate a key", 2, KEY=key)
         operator.follow("Rotate a key", 1)
         assert not node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
+        another.is_served()
 
 
 def test_a_renewed_certificate_is_served_and_no_client_notices(
@@ -224,8 +231,10 @@ def test_a_renewed_certificate_is_served_and_no_client_notices(
         shutil.copy(tmp_path / "tls" / name, operator.directory / "tls" / name)
     trusted.write_bytes(trusted.read_bytes() + authority.read_bytes())
 
-    with another_client(node):
+    with AnotherClient(node) as another:
+        another.is_served()
         assert "notAfter=" in operator.follow("Renew the certificate")
+        another.is_served()
 
     trusted.write_bytes(authority.read_bytes())
     wait_until(lambda: node.answers(API, "/v1.1/_noop"), START_TIMEOUT_SECONDS)
