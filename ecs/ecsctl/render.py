@@ -3,18 +3,14 @@
 Knows the command line; what is in the configuration, only ``provisioning`` knows.
 """
 
-import json
 import os
-import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from ecs.ecsctl.deployment_file import checked_deployment
 from ecs.ecsctl.provisioning import cloud_config, cloud_init, ignition
-from ecs.ecsctl.provisioning.deployment import load
-from ecs.ecsctl.provisioning.faults import DeploymentError
 from ecs.ecsctl.provisioning.model import Platform, build
 
 _RENDERINGS = {
@@ -22,7 +18,6 @@ _RENDERINGS = {
     Platform.FEDORA_COREOS: ignition.render,
     Platform.DEBIAN: cloud_init.render,
 }
-_FAULTY = 2
 
 
 @click.command()
@@ -51,15 +46,7 @@ def render(file: Path, format_: str, output: Path | None, node: int, as_json: bo
     It holds the private key and the clients' keys. With exit code 2 every fault of FILE is told in
     a line, and nothing is written.
     """
-    try:
-        deployment = load(file)
-    except DeploymentError as error:
-        if as_json:
-            click.echo(json.dumps([asdict(fault) for fault in error.faults]))
-        else:
-            for fault in error.faults:
-                click.echo(f"ecsctl: {fault}", err=True)
-        sys.exit(_FAULTY)
+    deployment = checked_deployment(file, as_json=as_json)
     if node > deployment.nodes:
         raise click.BadParameter(
             f"{node} is not allowed: it takes 1 to nodes/count, {deployment.nodes}.",

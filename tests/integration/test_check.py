@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
+from ecs.ecsctl.provisioning.deployment import load
 from ecs.ecsctl.provisioning.firewall import Firewall, nftables_file
+from tests.deployments import everything, write, write_named_files
 from tests.engines import EngineProbe
 from tests.network_namespaces import Host, host
 
@@ -214,6 +216,49 @@ def test_the_firewall_is_looked_for_and_a_missing_rule_is_told(files: Path) -> N
     assert [one["level"] for one in found] == ["failure", "ok", "failure"]
     assert "not loaded" in found[0]["found"]
     assert "is missing or was changed" in found[2]["found"]
+
+
+def test_a_deployment_file_says_which_firewall_domains_and_ports_are_right(files: Path) -> None:
+    directory = files / "deployment"
+    write_named_files(directory)
+    deployment = write(directory, everything())
+    rules = files / "firewall.nft"
+    rules.write_text(nftables_file(load(deployment).firewall))
+    own = {
+        "NGINX_TLS_CERTIFICATE": str(directory / "tls/fullchain.pem"),
+        "NGINX_TLS_KEY": str(directory / "tls/privkey.pem"),
+    }
+    with host(9) as node, listening(node, 8443), listening(node, 9100), listening(node, 443):
+        inside = tuple(node.command())
+        node.run("nft", "-f", str(rules))
+        by_defaults = checks(check(files, "--json", prefix=inside, **own))
+        named = ("--json", "--deployment", str(deployment))
+        found = checks(check(files, *named, prefix=inside, **own))
+        of_others = checks(check(files, *named, prefix=inside))
+
+    assert by_defaults["firewall"]["level"] == "failure"
+    assert "8443" in by_defaults["open ports"]["found"]
+    assert found["firewall"] == {
+        "name": "firewall", "level": "ok", "found": "loaded and complete", "fix": ""
+    }  # fmt: skip
+    assert found["open ports"]["found"] == "open beside 22, 8080, 8443, 9100: 0.0.0.0:443"
+    assert found["TLS names"]["level"] == "ok"
+    assert of_others["TLS names"]["level"] == "failure"
+    assert "not for ecs.example.org, docs.ecs.example.org" in of_others["TLS names"]["found"]
+
+
+def test_a_faulty_deployment_file_is_told_field_by_field(files: Path) -> None:
+    document = everything() | {"ports": {"https": 0, "http": 70000}}
+    deployment = write(files, document)
+
+    told = check(files, "--deployment", str(deployment))
+    as_json = check(files, "--deployment", str(deployment), "--json")
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert [line.split()[2] for line in told.stderr.splitlines()] == ["/ports/https", "/ports/http"]
+    assert (as_json.returncode, as_json.stderr) == (2, "")
+    pointers = [fault["pointer"] for fault in json.loads(as_json.stdout)]
+    assert pointers == ["/ports/https", "/ports/http"]
 
 
 @pytest.mark.parametrize(

@@ -1,154 +1,85 @@
-"""A Debian that cloud-init made a node of: what is on it, what runs on it, how it stops.
+"""A Debian that cloud-init made a node of: what is on it, what runs on it, how it is operated.
 
-Real cloud-init, systemd and engine; no virtual machine, no network but its own loopback.
+Real cloud-init, systemd and engine; no virtual machine, no network but its own loopback. What an
+operator does is done by the commands of docs/operations.md.
 """
 
 import json
+import re
+import shutil
 import subprocess
-import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from ecs.ecsctl.provisioning import cloud_init
-from ecs.ecsctl.provisioning.deployment import load
-from ecs.ecsctl.provisioning.model import Node, Platform, build
-from tests.deployments import everything, make_key, write, write_named_files
-from tests.front_door import docker, run_script
-from tests.images import BUSYBOX
-from tests.node.debian import debian_root
-from tests.node.machine import Machine, booted
+from tests.deployments import write_named_files
+from tests.node.operator import Operator
+from tests.node.provisioned import (
+    API,
+    BUILT,
+    DOCS,
+    NEW_TAG,
+    OLD_TAG,
+    PULLED,
+    START_TIMEOUT_SECONDS,
+    ProvisionedNode,
+    image,
+    provisioned,
+)
 from tests.waiting import wait_until
 
-API, DOCS = "ecs.example.org", "docs.ecs.example.org"
-PORT = 8443
-IMAGES = ("ecs/services:latest", "ecs/nginx:latest", "ecs/apidocs:latest")
-REGISTRY = "127.0.0.1:5000"
-PULLED = f"{REGISTRY}/task:1"
-START_TIMEOUT_SECONDS = 60
-CONTAINERS = {"services": "ecs-services", "nginx": "ecs-nginx", "apidocs": "ecs-apidocs"}
-CHECK = """
-import sys
-from pathlib import Path
-from ecs.ecsctl.provisioning.deployment import load
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
-print(loaded_firewall(load(Path(sys.argv[1])).firewall))
-"""
-
-
-class ProvisionedNode:
-    """The machine, the model that it must be like, and a client's key."""
-
-    def __init__(self, machine: Machine, model: Node, deployment: Path, key: str) -> None:
-        self.machine = machine
-        self.model = model
-        self.document: dict[str, Any] = yaml.safe_load(deployment.read_text())
-        self._deployment = deployment
-        self._key = key
-
-    def curl(self, host: str, path: str, *arguments: str) -> list[str]:
-        """The command that asks its front door, as its clients would."""
-        return self.machine.command(
-            "curl", "--silent", "--show-error", "--fail", "--max-time", "60",
-            "--cacert", "/root/ca.pem", "--user", self._key,
-            "--resolve", f"{host}:{PORT}:127.0.0.1", f"https://{host}:{PORT}{path}", *arguments,
-        )  # fmt: skip
-
-    def answers(self, host: str, path: str) -> bool:
-        return (
-            subprocess.run(self.curl(host, path), capture_output=True, check=False).returncode == 0
-        )
-
-    def task(self, *cmd: str) -> "subprocess.Popen[str]":
-        """Begin a task."""
-        body = json.dumps({"docker_image": BUSYBOX, "cmd": cmd})
-        return subprocess.Popen(
-            self.curl(API, "/v1.1/tasks", "--header", "Content-Type: application/json", "-d", body),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def inspect(self, name: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.machine.run("docker", "inspect", name))[0]
-        return document
-
-    def firewall_problems(self) -> str:
-        """What is missing of its firewall, by this checkout's own check in its network."""
-        return subprocess.run(
-            ["nsenter", f"--target={self.machine.init}", "--net", sys.executable, "-c", CHECK,
-             self._deployment],
-            capture_output=True, text=True, check=True, timeout=60,
-        ).stdout  # fmt: skip
-
-    def property(self, unit: str, name: str) -> str:
-        return self.machine.run("systemctl", "show", f"--property={name}", "--value", unit).strip()
+OBSERVABILITY = Path(__file__).parents[2] / "observability"
+PROMETHEUS = "127.0.0.1:9090"
+PAUSE_SECONDS = 0.1
+"""Between two requests of a client, which is to stay below the limit of its key."""
+SOME_REQUESTS = 5
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvisionedNode]:
-    directory = tmp_path_factory.mktemp("node")
-    authority = write_named_files(directory)
-    document = everything()
-    document["firewall"]["backend"] = "nftables"
-    document["images"]["tasks"] = [BUSYBOX, PULLED]
-    path = write(directory, document)
-    model = build(load(path), 2, Platform.DEBIAN)
-    if not all(docker("image", "ls", "-q", image) for image in IMAGES):
-        run_script("build-images", {})
-    work = tmp_path_factory.mktemp("machine")
-    with booted(debian_root(), cloud_init.render(model), work) as machine, ExitStack() as stack:
-        machine.path("/root/ca.pem").write_bytes(authority.read_bytes())
-        assert "status: done" in machine.run("cloud-init", "status", "--wait")
-        _load_images(machine, directory / "images.tar")
-        stack.enter_context(registry_with_an_image(machine, directory))
-        made = ProvisionedNode(machine, model, path, make_key_on(machine, directory))
-        wait_until(lambda: made.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
-        wait_until(lambda: made.answers(DOCS, "/"), START_TIMEOUT_SECONDS)
+    with provisioned(tmp_path_factory.mktemp("node"), tmp_path_factory.mktemp("machine")) as made:
         yield made
 
 
-def make_key_on(machine: Machine, directory: Path) -> str:
-    """A key whose secret is known: made beside the file, which is then the node's."""
-    key = make_key(directory)
-    machine.path("/etc/ecs/keys/htpasswd").write_bytes((directory / "keys/htpasswd").read_bytes())
-    return key
+@pytest.fixture(scope="module")
+def operator(node: ProvisionedNode) -> Operator:
+    return Operator(node)
 
 
-def _load_images(machine: Machine, archive: Path) -> None:
-    docker("save", "--output", str(archive), *IMAGES, BUSYBOX)
-    machine.run("docker", "load", data=archive)
-    archive.unlink()
+class AnotherClient:
+    """Somebody who asks all the time, and whose every request must be answered."""
+
+    def __init__(self, node: ProvisionedNode) -> None:
+        self._command = node.curl(API, "/v1.1/_noop")
+        self._answers: list[str] = []
+        self._leaving = threading.Event()
+        self._asking = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> "AnotherClient":
+        self._asking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        self._asking.join()
+
+    def is_served(self) -> None:
+        """See that some more requests are answered, as all before."""
+        wanted = len(self._answers) + SOME_REQUESTS
+        wait_until(lambda: len(self._answers) >= wanted, START_TIMEOUT_SECONDS)
+        assert set(self._answers) == {""}
+
+    def _ask(self) -> None:
+        while not self._leaving.wait(PAUSE_SECONDS):
+            asked = subprocess.run(self._command, capture_output=True, text=True, check=False)
+            self._answers.append(asked.stderr)
 
 
-@contextmanager
-def registry_with_an_image(machine: Machine, directory: Path) -> Iterator[None]:
-    """A registry in its network, which alone has ``PULLED``."""
-    (directory / "registry.json").write_text(  # JSON is YAML
-        json.dumps(
-            {
-                "version": "0.1",
-                "storage": {"filesystem": {"rootdirectory": str(directory / "registry")}},
-                "http": {"addr": REGISTRY},
-            }
-        )
-    )
-    with subprocess.Popen(
-        ["nsenter", f"--target={machine.init}", "--net",
-         "docker-registry", "serve", directory / "registry.json"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as serving:  # fmt: skip
-        try:
-            wait_until(lambda: machine.succeeds("curl", "-s", REGISTRY), START_TIMEOUT_SECONDS)
-            machine.run("docker", "tag", BUSYBOX, PULLED)
-            machine.run("docker", "push", PULLED)
-            machine.run("docker", "rmi", PULLED)
-            machine.run("systemctl", "restart", "--no-block", "ecs-task-images.service")
-            yield
-        finally:
-            serving.terminate()
+def wait_until_it_serves(node: ProvisionedNode) -> None:
+    wait_until(lambda: node.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
 
 
 def test_its_files_are_the_models(node: ProvisionedNode) -> None:
@@ -191,11 +122,11 @@ def test_every_unit_runs_and_comes_again_after_a_boot(node: ProvisionedNode) -> 
     assert node.machine.run("systemctl", "--failed", "--quiet", "--plain") == ""
 
 
-@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("name", BUILT)
 def test_a_container_has_its_limits_and_no_more_rights_than_it_needs(
     name: str, node: ProvisionedNode
 ) -> None:
-    found = node.inspect(CONTAINERS[name])
+    found = node.inspect(f"ecs-{name}")
     wanted = node.document["resources"][name]
     host = found["HostConfig"]
 
@@ -231,9 +162,9 @@ def test_the_images_of_tasks_are_pulled(node: ProvisionedNode) -> None:
 
 def test_a_task_runs_behind_the_firewall(node: ProvisionedNode) -> None:
     assert node.firewall_problems() == "[]\n"
-    front = node.document["networks"]["front"].replace(".0/28", ".2")
+    service = node.service.replace(":", " ")
 
-    task = node.task("sh", "-c", f"id -u; nc -w 2 {front} 8448 </dev/null && echo reached; exit 7")
+    task = node.task("sh", "-c", f"id -u; nc -w 2 {service} </dev/null && echo reached; exit 7")
     answer = json.loads(task.communicate()[0])
 
     assert (answer["exitCode"], answer["stdout"]) == (7, "NjU1MzQK")  # 65534: strict, as asked
@@ -249,27 +180,104 @@ def test_a_container_that_dies_is_started_again(node: ProvisionedNode) -> None:
     assert node.property("ecs-apidocs.service", "NRestarts") == "1"
 
 
-def test_a_renewed_certificate_is_taken_without_a_stop(node: ProvisionedNode) -> None:
+def test_prometheus_reads_the_service_on_the_node(node: ProvisionedNode, tmp_path: Path) -> None:
+    document = yaml.safe_load((OBSERVABILITY / "prometheus.yaml").read_text())
+    shutil.copy(OBSERVABILITY / "alerts.yaml", tmp_path)
+    [scrape] = [each for each in document["scrape_configs"] if each["job_name"] == "ecs"]
+    scrape["static_configs"][0]["targets"] = [node.service]  # this node's network is another
+    document["global"]["scrape_interval"] = "1s"
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(document))
+
+    def is_up() -> bool:
+        return '"1"' in node.machine.run(
+            "curl", "--silent", f"http://{PROMETHEUS}/api/v1/query?query=up%7Bjob%3D%22ecs%22%7D",
+            check=False,
+        )  # fmt: skip
+
+    with subprocess.Popen(
+        ["nsenter", f"--target={node.machine.init}", "--net", "prometheus",
+         "--config.file=prometheus.yaml", f"--web.listen-address={PROMETHEUS}"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as scraping:  # fmt: skip
+        try:
+            wait_until(is_up, START_TIMEOUT_SECONDS)
+        finally:
+            scraping.terminate()
+
+
+def test_a_key_is_made_used_revoked_and_refused_and_no_other_client_notices(
+    node: ProvisionedNode, operator: Operator
+) -> None:
+    with AnotherClient(node) as another:
+        words = operator.follow("Rotate a key", 0).split()
+        key, secret = words[1], words[3]
+        assert not node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
+        operator.follow("Rotate a key", 1)
+        assert node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
+        another.is_served()
+
+        assert key in operator.follow("Rotate a key", 2, KEY=key)
+        operator.follow("Rotate a key", 1)
+        assert not node.answers(API, "/v1.1/_noop", f"{key}:{secret}")
+        another.is_served()
+
+
+def test_a_renewed_certificate_is_served_and_no_client_notices(
+    node: ProvisionedNode, operator: Operator, tmp_path: Path
+) -> None:
+    authority = write_named_files(tmp_path)
+    trusted = node.machine.path("/root/ca.pem")
+    for name in ("fullchain.pem", "privkey.pem"):
+        shutil.copy(tmp_path / "tls" / name, operator.directory / "tls" / name)
+    trusted.write_bytes(trusted.read_bytes() + authority.read_bytes())
+
+    with AnotherClient(node) as another:
+        another.is_served()
+        assert "notAfter=" in operator.follow("Renew the certificate")
+        another.is_served()
+
+    trusted.write_bytes(authority.read_bytes())
+    wait_until(lambda: node.answers(API, "/v1.1/_noop"), START_TIMEOUT_SECONDS)
+    shutil.copy(authority, operator.directory)
+
+
+def test_a_node_is_upgraded_and_rolled_back(node: ProvisionedNode, operator: Operator) -> None:
+    for title, tag in (("Upgrade", NEW_TAG), ("Roll back", OLD_TAG)):
+        operator.follow(title)
+        operator.follow("Apply a change")
+
+        wait_until_it_serves(node)
+        assert {node.inspect(f"ecs-{name}")["Config"]["Image"] for name in BUILT} == {
+            image(name, tag) for name in BUILT
+        }
+
+
+def test_a_restarted_service_passes_the_operators_checks(operator: Operator) -> None:
+    operator.follow("From nothing to a node", 1)  # a key for the probe
+    operator.follow("Rotate a key", 1)
+    operator.follow("Restart", 0)
+
+    told = operator.follow("Check")
+
+    assert re.search(r"^ok +firewall ", told, re.MULTILINE), told
+    assert re.search(r"^ok +open ports ", told, re.MULTILINE), told
+    assert re.search(r"^ok +task +201 ", told, re.MULTILINE), told
+
+
+def test_an_engine_that_is_restarted_takes_everything_with_it(
+    node: ProvisionedNode, operator: Operator
+) -> None:
     before = node.inspect("ecs-nginx")["Id"]
 
-    node.machine.run("systemctl", "reload", "ecs-nginx.service")
+    operator.follow("Restart", 1)
 
-    assert node.inspect("ecs-nginx")["Id"] == before
-    assert node.answers(API, "/v1.1/_noop")
-
-
-def test_an_engine_that_is_restarted_takes_everything_with_it(node: ProvisionedNode) -> None:
-    before = node.inspect("ecs-nginx")["Id"]
-
-    node.machine.run("systemctl", "restart", "docker.service")
-
-    wait_until(lambda: node.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
+    wait_until_it_serves(node)
     assert node.inspect("ecs-nginx")["Id"] != before
     assert node.property("ecs-nginx.service", "NRestarts") == "0"  # stopped and started, in order
 
 
 def test_stopping_drains_and_leaves_nothing_and_starting_serves_again(
-    node: ProvisionedNode,
+    node: ProvisionedNode, operator: Operator
 ) -> None:
     task = node.task("sh", "-c", "sleep 4; echo drained")
     wait_until(
@@ -277,17 +285,17 @@ def test_stopping_drains_and_leaves_nothing_and_starting_serves_again(
         START_TIMEOUT_SECONDS,
     )
 
-    # The networks are what stops last: for those the command waits.
-    node.machine.run("systemctl", "stop", "ecs.target", "ecs-networks.service")
+    operator.follow("Move a node away")
 
     answer = json.loads(task.communicate()[0])
     assert (answer["exitCode"], answer["outcome"]) == (0, "exited")
     assert node.machine.run("docker", "ps", "--all", "--quiet") == ""
-    for name in CONTAINERS:
+    for name in BUILT:
         assert node.property(f"ecs-{name}.service", "Result") == "success"
     assert "ecs-" not in node.machine.run("docker", "network", "ls")
     assert node.machine.run("systemctl", "--failed", "--quiet", "--plain") == ""
 
+    node.machine.run("systemctl", "enable", "ecs.target")
     node.machine.run("systemctl", "start", "ecs.target")
 
-    wait_until(lambda: node.answers(API, "/v1.1/_health?quick=false"), START_TIMEOUT_SECONDS)
+    wait_until_it_serves(node)

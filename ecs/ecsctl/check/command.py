@@ -16,12 +16,12 @@ from ecs.ecsctl.check.findings import Finding, Level
 from ecs.ecsctl.check.firewall import check_firewall
 from ecs.ecsctl.check.ports import check_ports
 from ecs.ecsctl.check.tls import check_tls
+from ecs.ecsctl.deployment_file import checked_deployment
 from ecs.ecsctl.options import Command, echo_json, json_option, shown
 from ecs.ecsctl.provisioning.firewall import Firewall
 from ecs.settings import Settings, SettingsError
 from ecs.settings_loading import load
 
-_USUAL_PORTS = (22, 80, 443)
 _MAX_PORT = 65_535
 _SEVERITY = (Level.FAILURE, Level.WARNING, Level.OK)
 
@@ -40,6 +40,13 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
 
 
 @click.command()
+@click.option(
+    "--deployment",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The deployment file of the node: firewall, domains and ports are to be as there.",
+)
 @click.option(
     "--config",
     envvar="ECS_CONFIG",
@@ -64,11 +71,13 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
     multiple=True,
     type=click.IntRange(1, _MAX_PORT),
     metavar="PORT",
-    help="A TCP port that may be open to others, beside 22, 80 and 443; may be repeated.",
+    help="A TCP port that may be open to others, beside 22, 80 and 443 or those of --deployment; "
+    "may be repeated.",
 )
 @json_option
 def check(
     *,
+    file: Path | None,
     config: str | None,
     certificate: Path,
     key: Path,
@@ -78,13 +87,17 @@ def check(
 ) -> None:
     """Is this node right? Exit code 1 if anything fails, 0 for warnings alone."""
     settings = _settings(config)
+    firewall, named = Firewall(), tuple(domains)
+    if file is not None:
+        deployment = checked_deployment(file, as_json=as_json)
+        firewall, named = deployment.firewall, (*deployment.domains, *domains)
     findings = [
         *asyncio.run(check_engine(settings)),
-        check_firewall(Firewall()),
-        *check_tls(certificate, key, domains, now=datetime.now(UTC)),
+        check_firewall(firewall),
+        *check_tls(certificate, key, named, now=datetime.now(UTC)),
         *_directories(settings),
         check_clock(),
-        *check_ports((*_USUAL_PORTS, *allowed_ports), settings.port),
+        *check_ports((*firewall.open_tcp_ports, *allowed_ports), settings.port),
     ]
     worst = next(level for level in _SEVERITY if any(one.level == level for one in findings))
     if as_json:

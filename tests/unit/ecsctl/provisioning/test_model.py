@@ -139,7 +139,7 @@ def test_a_stop_is_longer_than_a_drain(directory: Path) -> None:
     unit = next(unit.content for unit in node.units if unit.name == "ecs-services.service")
 
     # 20 seconds of draining, 30 of cleaning up, and some to spare for engine and systemd.
-    assert "docker stop --time=60 ecs-services\n" in unit
+    assert "docker stop -t 60 ecs-services\n" in unit
     assert "\nTimeoutStopSec=80\n" in unit
 
 
