@@ -222,7 +222,7 @@ async def test_a_client_that_goes_away_is_seen_and_its_task_cancelled(
     label = f"label=ecs.instance={front_door.project}"
 
     def running() -> list[str]:
-        return docker("ps", "-q", "--filter", label).split()
+        return docker("ps", "-q", "--filter", label, "--filter", "name=^ecs-task-").split()
 
     words = [*shlex.split(front_door.line)[:-1], '{"docker_image": "busybox:latest", '
              '"cmd": ["sleep", "3600"], "timeout_seconds": 3600}']  # fmt: skip

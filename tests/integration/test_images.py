@@ -242,7 +242,7 @@ async def test_a_task_runs_through_the_hardened_container(run: Run, engine: Engi
     assert re.search(r"^Uid:\s+10001\s+10001\s+10001\s+10001$", status, re.MULTILINE)
     assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
-    await eventually(lambda: not engine.containers(instance(container)), PATIENT_SECONDS)
+    await eventually(lambda: not running_tasks(engine, container), PATIENT_SECONDS)
 
 
 async def test_output_beyond_memory_goes_to_the_spool(run: Run) -> None:
@@ -265,10 +265,11 @@ async def test_docker_stop_lets_a_task_finish_and_leaves_nothing(
         task = asyncio.create_task(
             caller.run("sh", "-c", "echo begun; until [ -e /go ]; do sleep 0.1; done; echo done")
         )
-        await eventually(lambda: task_container(engine, container), PATIENT_SECONDS)
+        await eventually(lambda: running_tasks(engine, container), PATIENT_SECONDS)
         stop = asyncio.create_task(asyncio.to_thread(container.stop, timeout=STOP_SECONDS))
         await readiness(caller, HTTPStatus.SERVICE_UNAVAILABLE)  # it drains
-        task_container(engine, container)[0].exec_run(["touch", "/go"])
+        (task_id,) = running_tasks(engine, container)
+        engine.client.containers.get(task_id).exec_run(["touch", "/go"])
         answer: Answer = await task
         await stop
 
@@ -279,11 +280,11 @@ async def test_docker_stop_lets_a_task_finish_and_leaves_nothing(
     assert json.loads(container.logs().decode().splitlines()[-1])["event"] == "stopped"
 
 
-def task_container(engine: EngineProbe, service: Container) -> list[Container]:
-    """The service's container that runs, if any."""
+def running_tasks(engine: EngineProbe, service: Container) -> list[str]:
+    """The ids of the containers of tasks that run; the service's sandboxes are none."""
     label = f"ecs.instance={instance(service)}"
-    found = engine.client.api.containers(filters={"label": label, "status": "running"})
-    return [engine.client.containers.get(entry["Id"]) for entry in found]
+    filters = {"label": label, "name": "^ecs-task-", "status": "running"}
+    return [found["Id"] for found in engine.client.api.containers(filters=filters)]
 
 
 @pytest.mark.parametrize(

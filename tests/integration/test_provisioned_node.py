@@ -281,7 +281,7 @@ def test_stopping_drains_and_leaves_nothing_and_starting_serves_again(
 ) -> None:
     task = node.task("sh", "-c", "sleep 4; echo drained")
     wait_until(
-        lambda: node.machine.run("docker", "ps", "--quiet", "--filter", "label=ecs.instance") != "",
+        lambda: node.machine.run("docker", "ps", "--quiet", "--filter", "name=^ecs-task-") != "",
         START_TIMEOUT_SECONDS,
     )
 
