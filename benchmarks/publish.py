@@ -1,7 +1,7 @@
-"""Puts the figures of the three ways to start into docs/performance.md, so that nobody types them.
+"""Puts the figures of the three ways to start into docs/performance.md: nobody types them.
 
-Run as `python -m benchmarks.publish build/bench.json build/bench-cold.json docs/performance.md`: the
-first of `latency warm`, the second of `--setting ECS_SANDBOXES=0 latency` right after it.
+Run as `python -m benchmarks.publish build/bench.json build/bench-cold.json docs/performance.md`:
+the first of `latency warm`, the second of `--setting ECS_SANDBOXES=0 latency` right after it.
 """
 
 import json
