@@ -154,7 +154,7 @@ async def _serve(settings: Settings) -> None:
             reaper,
             instance=instance,
             is_live=lambda name: any(
-                owner.is_live(name) for owner in (dispatcher, sandboxes, warm_pool)
+                name in live for live in (dispatcher, sandboxes.containers, warm_pool.containers)
             ),
             interval_seconds=settings.sweep_interval_seconds,
         )

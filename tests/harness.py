@@ -187,7 +187,7 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
             reaper,
             instance=chosen.instance,
             is_live=lambda name: any(
-                owner.is_live(name) for owner in (dispatcher, sandboxes, warm_pool)
+                name in live for live in (dispatcher, sandboxes.containers, warm_pool.containers)
             ),
             interval_seconds=chosen.sweep_interval_seconds,
         )

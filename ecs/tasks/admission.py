@@ -16,15 +16,13 @@ from ecs.errors import QueueFullError, QueueTimedOutError, TooManyTasksError
 
 Grant = asyncio.Future[None]
 Line = OrderedDict[Grant, float]
-"""Who waits, in order, each with when it came; whoever is cancelled leaves from the midst of it."""
+"""Who waits, in order, each with the time from which it gives way no longer; whoever is cancelled
+leaves from the midst of it."""
 Queues = OrderedDict[str, Line]
 """Who waits, by owner; the first one's turn is next."""
 
 _CLEANUP_PATIENCE_SECONDS = 3.0
 """A deletion gives way to tasks that wait for an answer, but no longer than this."""
-_REFILL_PATIENCE_SECONDS = 1.0
-"""So does what is made ready for later tasks, one at a time: under an overload that never ends a
-pool would otherwise run dry, and every task take the slow way."""
 _MIN_GRANTS_TO_PREDICT = 5
 _UNKNOWN_RETRY_AFTER_SECONDS = 5
 _MAX_RETRY_AFTER_SECONDS = 600
@@ -139,27 +137,31 @@ class Admission:
     @asynccontextmanager
     async def cleanup(self) -> AsyncIterator[None]:
         """Hold a place in the lane: behind the tasks, but never behind them for long."""
-        await self._granted(self._cleanups, self._leave_cleanup)
+        await self._granted(
+            self._cleanups, self._leave_cleanup, patience_seconds=_CLEANUP_PATIENCE_SECONDS
+        )
         try:
             yield
         finally:
             self._leave_cleanup()
 
     @asynccontextmanager
-    async def refill(self) -> AsyncIterator[None]:
+    async def refill(self, *, patience_seconds: float) -> AsyncIterator[None]:
         """Hold a place in the lane for what no task waits for yet: behind everybody else.
 
-        One at a time has a place; see ``_REFILL_PATIENCE_SECONDS``.
+        One at a time has a place. It gives way for ``patience_seconds``, infinity for ever.
         """
-        await self._granted(self._refills, self._leave_refill)
+        await self._granted(self._refills, self._leave_refill, patience_seconds=patience_seconds)
         try:
             yield
         finally:
             self._leave_refill()
 
-    async def _granted(self, line: Line, give_back: Callable[[], None]) -> None:
+    async def _granted(
+        self, line: Line, give_back: Callable[[], None], *, patience_seconds: float = math.inf
+    ) -> None:
         grant: Grant = asyncio.get_running_loop().create_future()
-        line[grant] = time.monotonic()
+        line[grant] = time.monotonic() + patience_seconds
         self._grant()
         try:
             await grant
@@ -196,12 +198,12 @@ class Admission:
         # start.
         may_clean = self._cleaning + self._refilling < max(1, self.max_starting - 1)
         cleanup = _first(self._cleanups) if may_clean else None
-        refill = _first(self._refills) if may_clean and not self._refilling else None
+        refill = _soonest(self._refills) if may_clean and not self._refilling else None
         now = time.monotonic()
-        if cleanup and now - self._cleanups[cleanup] > _CLEANUP_PATIENCE_SECONDS:
+        if cleanup and now > self._cleanups[cleanup]:
             return self._next_cleanup()
-        if refill and now - self._refills[refill] > _REFILL_PATIENCE_SECONDS:
-            return self._next_refill()
+        if refill and now > self._refills[refill]:
+            return self._next_refill(refill)
         if _first(self._returning):
             return self._returning.popitem(last=False)[0]
         if grant := self._next_to_run(self._queues):
@@ -210,15 +212,16 @@ class Admission:
             return self._next_cleanup()
         # Nor does a refill take the last place from the task that comes next.
         last = self._in_lane + 1 == self.max_starting > 1
-        return self._next_refill() if refill and not last else None
+        return self._next_refill(refill) if refill and not last else None
 
     def _next_cleanup(self) -> Grant:
         self._cleaning += 1
         return self._cleanups.popitem(last=False)[0]
 
-    def _next_refill(self) -> Grant:
+    def _next_refill(self, refill: Grant) -> Grant:
         self._refilling = True
-        return self._refills.popitem(last=False)[0]
+        del self._refills[refill]
+        return refill
 
     def _next_to_run(self, queues: Queues) -> Grant | None:
         if self._running < self.max_running and (grant := _next_in_turn(queues)):
@@ -253,3 +256,9 @@ def _first(line: Line) -> Grant | None:
             return grant
         del line[grant]
     return None
+
+
+def _soonest(line: Line) -> Grant | None:
+    """Return who is the first to give way no longer."""
+    waiting = (grant for grant in line if not grant.cancelled())
+    return min(waiting, key=lambda grant: line[grant], default=None)

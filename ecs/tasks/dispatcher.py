@@ -113,7 +113,7 @@ class TaskDispatcher:
         task.output.close()
         self._held.discard(task)
 
-    def is_live(self, container_name: str) -> bool:
+    def __contains__(self, container_name: str) -> bool:
         """Tell whether ``container_name`` belongs to a task that has not ended."""
         return container_name in self._container_names
 

@@ -12,16 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
-from ecs.docker_remote_api.containers import (
-    AsyncContainerAttacher,
-    AsyncContainerCreator,
-    AsyncContainerStarter,
-    ContainerInput,
-    OutputChunks,
-)
 from ecs.errors import EngineError, EngineFailedError
+from ecs.tasks.attached_container import AttachedContainer, attached_container
 from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
-from ecs.tasks.finish_first import finish_first
 from ecs.tasks.sandbox_image import PROGRAM_PATH
 
 NAME_PREFIX = "ecs-sandbox-"
@@ -87,18 +80,15 @@ def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
 class Sandbox:
     """A sandbox that runs. ``owner`` is whose tasks it served, ``None`` before the first one."""
 
-    def __init__(
-        self, name: str, container: str, stdin: ContainerInput, output: OutputChunks
-    ) -> None:
-        self.name = name
-        self.container = container
+    def __init__(self, attached: AttachedContainer) -> None:
+        self.container = attached.container_id
         self.owner: str | None = None
         self.tasks = 0
         self.ended = asyncio.Event()
         """It runs no more, or cannot be heard."""
         self._made_at = time.monotonic()
-        self._stdin = stdin
-        self._output = output
+        self._stdin = attached.stdin
+        self._output = attached.output
         self._answers: asyncio.Queue[str] = asyncio.Queue()
 
     @property
@@ -126,7 +116,7 @@ class Sandbox:
         """
         answer = await self.look()
         if answer != _READY:
-            raise EngineFailedError(f"{self.name} did not get ready: {answer!r}")
+            raise EngineFailedError(f"a sandbox did not get ready: {answer!r}")
 
     async def look(self) -> str:
         """Have it look; return ``CLEAN``, or a word for what is not as before the first task."""
@@ -142,22 +132,19 @@ class Sandbox:
 async def running_sandbox(
     api: DockerRemoteApi, name: str, body: Mapping[str, Any]
 ) -> AsyncIterator[Sandbox]:
-    """Create and start a sandbox; leaving closes its input, upon which it ends by itself.
+    """Create and start a sandbox, and have it ready; leaving has it end by itself.
 
     Whatever happens, a container of this name may be there afterwards.
 
     Raises:
         EngineNotFoundError: there is no such image.
-        EngineError: the engine refused, failed or vanished.
+        EngineError: the engine refused, failed or vanished, or what was started is no sandbox.
     """
-    # Seen to its end even when cancelled: a deletion must not overtake the creation.
-    container = await finish_first(AsyncContainerCreator(api).create(name, body))
-    attacher = AsyncContainerAttacher(api)
-    async with attacher.output(container) as output, attacher.input(container) as stdin:
-        await AsyncContainerStarter(api).start(container)
-        sandbox = Sandbox(name, container, stdin, output)
+    async with attached_container(api, name, body) as attached:
+        sandbox = Sandbox(attached)
         listening = asyncio.create_task(sandbox.listen())
         try:
+            await sandbox.get_ready()
             yield sandbox
         finally:
             listening.cancel()

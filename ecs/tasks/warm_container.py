@@ -10,15 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
-from ecs.docker_remote_api.containers import (
-    AsyncContainerAttacher,
-    AsyncContainerCreator,
-    AsyncContainerStarter,
-    ContainerInput,
-    OutputChunks,
-)
+from ecs.docker_remote_api.containers import OutputChunks
 from ecs.errors import EngineUnreachableError
-from ecs.tasks.finish_first import finish_first
+from ecs.tasks.attached_container import AttachedContainer, attached_container
 from ecs.tasks.warm_key import WarmKind
 
 NAME_PREFIX = "ecs-warm-"
@@ -27,10 +21,8 @@ NAME_PREFIX = "ecs-warm-"
 class WarmContainer:
     """A container that waits."""
 
-    def __init__(
-        self, container: str, kind: WarmKind, *, stdin: ContainerInput, output: OutputChunks
-    ) -> None:
-        self.container = container
+    def __init__(self, attached: AttachedContainer, kind: WarmKind) -> None:
+        self.container = attached.container_id
         self.kind = kind
         self.used = False
         """Whether a hand-over was begun, however it ended."""
@@ -40,11 +32,11 @@ class WarmContainer:
         """At the hand-over, or when it is to go without one."""
         self.released = asyncio.Event()
         """When it is to go."""
-        self._stdin = stdin
-        self._output = output
+        self._stdin = attached.stdin
+        self._output = attached.output
         self._made_at = time.monotonic()
         # As long as it waits it says nothing: the first that comes tells that it has ended.
-        self.first_output = asyncio.create_task(_next(output))
+        self.first_output = asyncio.create_task(_next(attached.output))
 
     @property
     def age_seconds(self) -> float:
@@ -99,12 +91,8 @@ async def waiting_container(
         EngineNotFoundError: there is no such image.
         EngineError: the engine refused, failed or vanished.
     """
-    # Seen to its end even when cancelled: a deletion must not overtake the creation.
-    container = await finish_first(AsyncContainerCreator(api).create(name, body))
-    attacher = AsyncContainerAttacher(api)
-    async with attacher.output(container) as output, attacher.input(container) as stdin:
-        await AsyncContainerStarter(api).start(container)
-        warm = WarmContainer(container, kind, stdin=stdin, output=output)
+    async with attached_container(api, name, body) as attached:
+        warm = WarmContainer(attached, kind)
         try:
             yield warm
         finally:

@@ -5,12 +5,11 @@ goes. Whoever finds none takes the next way at once.
 """
 
 import asyncio
-import secrets
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Self
 
 import structlog
@@ -24,6 +23,7 @@ from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import ContainerPolicy, warm_body
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, PullPolicy, Resources, TaskRequest
+from ecs.tasks.pooled_containers import PooledContainers, Setback
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.warm_container import NAME_PREFIX, WarmContainer, waiting_container
 from ecs.tasks.warm_demand import WarmDemand
@@ -33,38 +33,17 @@ from ecs.tasks.warm_targets import WarmRules, WarmTarget, warm_targets
 _log = structlog.get_logger()
 
 _DEADLINE_MARGIN_SECONDS = 600.0
-_LOOK_ROUND_SECONDS = 1.0
-"""Between two looks for containers that are too old or too many."""
 _GIVE_WAY_SECONDS = 0.05
 """From a hand-over to the refill: a short command has ended by then, and had the CPU to itself."""
 _LOOK_AT_IMAGES_SECONDS = 5.0
 """Between two looks where the tags of the named images point."""
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
-"""Between two attempts at a kind of which none can be made."""
-_CLOSE_SECONDS = 10.0
-"""How long one that is just being made may delay the stop; the next start finds it then."""
-
-
-@dataclass
-class _Setback:
-    """Attempts in a row at one kind that came to nothing."""
-
-    attempts: int = 0
-    until: float = 0.0
-
-    def note(self) -> None:
-        pause_seconds = _FIRST_PAUSE_SECONDS * 2.0 ** min(self.attempts, 10)
-        self.attempts += 1
-        self.until = time.monotonic() + min(pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
 class WarmPool:
     """The pool of one engine. Use as an async context manager, and have ``run`` run.
 
-    ``hits`` and ``misses`` count the tasks that a container was there for, or not; ``made`` and
-    ``making_seconds`` the containers made, and the time in the engine's lane that they took;
-    ``retired`` those that went without a task, by reason.
+    ``hits`` and ``misses`` count the tasks that a container was there for, or not; ``retired`` the
+    containers that went without a task, by reason.
     """
 
     def __init__(
@@ -79,7 +58,6 @@ class WarmPool:
     ) -> None:
         self._api = api
         self._admission = admission
-        self._reaper = reaper
         self._init = init
         self._policy = policy
         self._rules = rules
@@ -89,34 +67,40 @@ class WarmPool:
         self._images: dict[ImageReference, LocalImage] = {}
         self._looked_at = -_LOOK_AT_IMAGES_SECONDS
         self._demand = WarmDemand()
-        self._starting = 0
-        self._lives: dict[str, asyncio.Task[None]] = {}
-        self._containers: set[str] = set()
+        self.containers: PooledContainers[WarmContainer] = PooledContainers(
+            admission,
+            reaper,
+            name_prefix=NAME_PREFIX,
+            # Each one serves a single task: those that wait would win nothing by it.
+            patience_seconds=math.inf,
+            serve=self._serve,
+        )
         self._idle: list[WarmContainer] = []
         """The oldest first."""
         self._held: set[WarmContainer] = set()
-        self._setbacks: dict[WarmKind, _Setback] = {}
+        self._setbacks: dict[WarmKind, Setback] = {}
         self._met = asyncio.Event()
-        self._changed = asyncio.Event()
         self._closing = False
-        self._group = asyncio.TaskGroup()
-        self.hits = self.misses = self.made = 0
-        self.making_seconds = 0.0
+        self.hits = self.misses = 0
         self.retired: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        await self.containers.__aenter__()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
-        await self._group.__aexit__(None, None, None)
+        await self.containers.__aexit__(*exc_info)
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How many containers there are, by state."""
-        known = {"idle": len(self._idle), "held": len(self._held), "starting": self._starting}
-        return {**known, "leaving": len(self._lives) - sum(known.values())}
+        known = {
+            "starting": self.containers.making,
+            "idle": len(self._idle),
+            "held": len(self._held),
+        }
+        return {**known, "leaving": len(self.containers) - sum(known.values())}
 
     def meet(self, resources: Resources, profile: Profile) -> None:
         """Begin, now that the engine is known; the arguments are those of a task that names none.
@@ -158,7 +142,7 @@ class WarmPool:
         key = WarmKey.of(request, image.image_id)
         if self._rules.beyond_named:
             self._demand.note(WarmKind(key, request.image), image)
-        self._changed.set()
+        self.containers.notify()
         found = reserved
         if found is None or found.kind.key != key:
             if found is not None:
@@ -177,19 +161,11 @@ class WarmPool:
         else:
             self._idle.insert(0, warm)
 
-    def is_live(self, container: str) -> bool:
-        """Tell whether a container of this name or id is one of this pool."""
-        return container in self._containers
-
     async def close(self) -> None:
         """Make no more, and hand all there are to the reaper. Have ``run`` cancelled before."""
         self._closing = True
         self._idle.clear()
-        lives = list(self._lives.values())
-        for life in lives:
-            life.cancel()
-        if lives:
-            await asyncio.wait(lives, timeout=_CLOSE_SECONDS)
+        await self.containers.close()
 
     async def run(self) -> None:
         """Keep the pool at its size, until cancelled."""
@@ -201,18 +177,10 @@ class WarmPool:
             kind = self._next_kind(targets)
             # Not while a task waits: it would wait longer, be it for the engine alone.
             if kind is None or self._admission.queue_length:
-                await self._change()
+                if await self.containers.change():
+                    await asyncio.sleep(_GIVE_WAY_SECONDS)
             else:
                 await self._make(kind, targets[kind].image)
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(_LOOK_ROUND_SECONDS):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(_GIVE_WAY_SECONDS)
 
     def _hold(self, fits: Callable[[WarmContainer], bool]) -> WarmContainer | None:
         warm = next((warm for warm in self._idle if fits(warm)), None)
@@ -263,7 +231,7 @@ class WarmPool:
     def _next_kind(self, targets: Mapping[WarmKind, WarmTarget]) -> WarmKind | None:
         """Return of which kind the least share is there, ``None`` if all are."""
         self._setbacks = {kind: it for kind, it in self._setbacks.items() if kind in targets}
-        paused = {kind for kind, it in self._setbacks.items() if it.until > time.monotonic()}
+        paused = {kind for kind, it in self._setbacks.items() if not it.is_over}
         idle = Counter(warm.kind for warm in self._idle)
         shares = {
             kind: idle[kind] / target.count
@@ -273,54 +241,19 @@ class WarmPool:
         return min(shares, key=lambda kind: shares[kind], default=None)
 
     async def _make(self, kind: WarmKind, image: LocalImage) -> None:
-        name = NAME_PREFIX + secrets.token_hex(16)
-        made: asyncio.Future[EngineError | None] = asyncio.get_running_loop().create_future()
-        self._lives[name] = self._group.create_task(self._live(name, kind, image, made))
-        error = await asyncio.shield(made)  # its maker goes on when this one does not
+        error = await self.containers.make(lambda name: self._new(name, kind, image))
         if error is None:
             self._setbacks.pop(kind, None)
             return
         _log.warning("no warm container could be made", image=str(kind.image), error=str(error))
-        self._setbacks.setdefault(kind, _Setback()).note()
+        self._setbacks.setdefault(kind, Setback()).note()
         if isinstance(error, EngineRefusedError | EngineFailedError):
             self._init.doubt()  # its volume may be gone
 
-    async def _live(
-        self,
-        name: str,
-        kind: WarmKind,
-        image: LocalImage,
-        made: "asyncio.Future[EngineError | None]",
-    ) -> None:
-        """Make a container, and be there as long as it is."""
-        container = name
-        self._containers.add(name)
-        try:
-            async with AsyncExitStack() as stack:
-                warm = await self._start(stack, name, kind, image)
-                # From here on by its id, whatever it is called.
-                container = warm.container
-                self._containers.add(container)
-                self._idle.append(warm)
-                warm.first_output.add_done_callback(lambda _: self._ended(warm))
-                made.set_result(None)
-                await self._serve(warm)
-        except EngineError as error:
-            made.set_result(error)
-        except Exception:  # noqa: BLE001 - a bug must not take the tasks along
-            _log.exception("warm container failed by a bug in ECS", container=name)
-            if not made.done():
-                made.set_result(EngineFailedError("a bug in ECS; its log has the cause"))
-        finally:
-            made.cancel()  # which is nothing to one that has its result
-            del self._lives[name]
-            self._reaper.remove(container)
-            self._containers -= {name, container}
-            self._changed.set()
-
-    async def _start(
-        self, stack: AsyncExitStack, name: str, kind: WarmKind, image: LocalImage
-    ) -> WarmContainer:
+    @asynccontextmanager
+    async def _new(
+        self, name: str, kind: WarmKind, image: LocalImage
+    ) -> AsyncIterator[WarmContainer]:
         assert self._init.mount is not None  # it was there when the engine was met
         body = warm_body(
             kind.key.request(kind.image),
@@ -331,19 +264,12 @@ class WarmPool:
             + self._rules.max_run_seconds
             + _DEADLINE_MARGIN_SECONDS,
         )
-        waiting = waiting_container(self._api, name, body, kind)
-        self._starting += 1
-        try:
-            async with self._admission.refill():
-                started = time.monotonic()
-                warm = await stack.enter_async_context(waiting)
-                self.made += 1
-                self.making_seconds += time.monotonic() - started
-                return warm
-        finally:
-            self._starting -= 1
+        async with waiting_container(self._api, name, body, kind) as warm:
+            yield warm
 
     async def _serve(self, warm: WarmContainer) -> None:
+        self._idle.append(warm)
+        warm.first_output.add_done_callback(lambda _: self._ended(warm))
         await warm.left_pool.wait()
         if warm.task_name:
             # Beside the task, which does not wait for its container's name.

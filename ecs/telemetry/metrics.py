@@ -102,9 +102,12 @@ class Metrics:
         self._gauge(catalog.CONTAINERS_LEAKED, lambda: [Observation(reaper.left_behind_count)])
         self._gauge(catalog.POOL_CONTAINERS, lambda: _pool_states(pools))
         self._counter(catalog.POOL_TASKS, lambda: _pool_tasks(pools))
-        self._counter(catalog.POOL_REFILLS, lambda: _of_pools(pools, lambda pool: float(pool.made)))
         self._counter(
-            catalog.POOL_REFILL_SECONDS, lambda: _of_pools(pools, lambda pool: pool.making_seconds)
+            catalog.POOL_REFILLS, lambda: _of_pools(pools, lambda pool: float(pool.containers.made))
+        )
+        self._counter(
+            catalog.POOL_REFILL_SECONDS,
+            lambda: _of_pools(pools, lambda pool: pool.containers.making_seconds),
         )
         self._gauge(catalog.DRAINING, lambda: [Observation(int(dispatcher.draining))])
         self._gauge(catalog.DISK_FREE, lambda: _disks(directories, _free_bytes))

@@ -87,7 +87,7 @@ async def test_a_sandbox_that_is_too_old_is_replaced(
         first = set(engine.containers(ecs.instance))
 
         await eventually(lambda: ecs.sandboxes.retired["age"] >= 1, PATIENT_SECONDS)
-        await eventually(lambda: ecs.sandboxes.made >= 2, PATIENT_SECONDS)
+        await eventually(lambda: ecs.sandboxes.containers.made >= 2, PATIENT_SECONDS)
         await eventually(lambda: not first & set(engine.containers(ecs.instance)), PATIENT_SECONDS)
 
 
@@ -162,7 +162,7 @@ async def test_a_task_whose_sandbox_dies_under_its_hands_starts_cold(
         def take_and_harm(owner: str) -> Sandbox | None:
             sandbox = take(owner)
             if sandbox is not None:
-                harm(engine, sandbox.name)
+                harm(engine, sandbox.container)
                 monkeypatch.setattr(ecs.sandboxes, "take", take)
             return sandbox
 
@@ -205,7 +205,7 @@ async def test_an_idle_sandbox_that_dies_is_replaced(
 
         harm(engine, name)
 
-        await eventually(lambda: ecs.sandboxes.made == 2, PATIENT_SECONDS)
+        await eventually(lambda: ecs.sandboxes.containers.made == 2, PATIENT_SECONDS)
         await eventually(lambda: len(engine.containers(ecs.instance)) == 1, PATIENT_SECONDS)
         assert engine.containers(ecs.instance) != [name]
         assert await sandbox_of_next_task(ecs)

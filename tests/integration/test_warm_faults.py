@@ -36,8 +36,8 @@ async def ecs(
     fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Ecs]:
     """ECS with two warm containers, in the belief that the engine has the init."""
-    monkeypatch.setattr("ecs.tasks.warm_pool._FIRST_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr("ecs.tasks.warm_pool._LOOK_ROUND_SECONDS", 0.1)
+    monkeypatch.setattr("ecs.tasks.pooled_containers._FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("ecs.tasks.pooled_containers._LOOK_ROUND_SECONDS", 0.1)
     async with running_ecs(tmp_path, fake.docker_host, warm_images=f"{BUSYBOX}=2") as ecs:
         ecs.init.mount = InitMount("0123456789ab")
         ecs.warm_pool.meet(RESOURCES, Profile.STANDARD)

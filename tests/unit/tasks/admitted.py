@@ -51,9 +51,10 @@ class Waiting:
 
         return await self._create(self._pass_through(self._admission.cleanup(), name))
 
-    async def refill(self, name: str) -> "asyncio.Task[None]":
+    async def refill(self, name: str, *, patience_seconds: float = 1.0) -> "asyncio.Task[None]":
         """Ask for the place of a refill, which takes no time once it has it."""
-        return await self._create(self._pass_through(self._admission.refill(), name))
+        place = self._admission.refill(patience_seconds=patience_seconds)
+        return await self._create(self._pass_through(place, name))
 
     async def _pass_through(
         self, place: contextlib.AbstractAsyncContextManager[None], name: str

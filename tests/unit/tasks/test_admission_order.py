@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections import Counter
 
 import pytest
@@ -191,13 +192,40 @@ async def test_a_refill_gives_way_for_one_second_and_no_longer(
         assert waiting.granted[0] == first
 
 
+async def test_of_refills_the_one_whose_patience_ends_first_is_the_next() -> None:
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.refill("endless", patience_seconds=math.inf)
+        await waiting.refill("patient")
+
+        await pass_on(admission)
+        await pass_on(admission)
+
+        assert waiting.granted == ["patient", "endless"]
+
+
+async def test_a_refill_of_endless_patience_gives_way_to_tasks_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    move_on = frozen_clock(monkeypatch)
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.refill("endless", patience_seconds=math.inf)
+        await waiting.begin("queued")
+        move_on(30)
+
+        await pass_on(admission)
+
+        assert waiting.granted == ["queued"]
+
+
 async def test_of_refills_one_at_a_time_has_a_place() -> None:
     admission = admission_of(starting=4)
     begun: list[None] = []
     release = asyncio.Event()
 
     async def hang() -> None:
-        async with admission.refill():
+        async with admission.refill(patience_seconds=REFILL_PATIENCE_SECONDS):
             begun.append(None)
             await release.wait()
 
@@ -227,7 +255,10 @@ async def test_a_refill_leaves_the_last_place_to_the_task_that_comes_next() -> N
 
 async def test_a_refill_and_deletions_together_leave_one_place_to_tasks() -> None:
     admission = admission_of(starting=2)
-    async with admission.refill(), waiting_for(admission) as waiting:
+    async with (
+        admission.refill(patience_seconds=REFILL_PATIENCE_SECONDS),
+        waiting_for(admission) as waiting,
+    ):
         await waiting.cleanup("deletion")
         await waiting.begin("task")
 

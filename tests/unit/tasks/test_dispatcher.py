@@ -91,14 +91,14 @@ async def test_cancelling_a_task_that_has_ended_changes_nothing() -> None:
 async def test_the_container_of_a_task_is_live_until_the_task_has_ended() -> None:
     async with dispatcher_of(go_on_for_ever) as dispatcher:
         task = submit(dispatcher)
-        assert dispatcher.is_live(task.container_name)
-        assert not dispatcher.is_live("ecs-task-of-another")
+        assert task.container_name in dispatcher
+        assert "ecs-task-of-another" not in dispatcher
 
         dispatcher.cancel(task)
         await ended(task)
         await asyncio.sleep(0)
 
-        assert not dispatcher.is_live(task.container_name)
+        assert task.container_name not in dispatcher
 
 
 async def test_a_task_too_many_is_refused_though_the_others_took_no_step_yet() -> None:

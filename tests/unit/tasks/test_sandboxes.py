@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
+from ecs.tasks import pooled_containers
 from ecs.tasks import sandbox as sandbox_module
 from ecs.tasks import sandboxes as pool_module
 from ecs.tasks.admission import Admission
@@ -89,8 +90,8 @@ async def pool(
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_LOOK_ROUND_SECONDS", 0.01)
-    monkeypatch.setattr(pool_module, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(pool_module, "_SOCKETS_PAUSE_SECONDS", 0.01)
 
 
@@ -138,8 +139,8 @@ async def test_one_that_is_taken_is_replaced_until_there_are_as_many_as_may_be()
 
         assert the.sandboxes.take("mine") is None
         assert (the.sandboxes.hits, the.sandboxes.misses) == (3, 1)
-        assert the.sandboxes.made == 3
-        assert the.sandboxes.making_seconds > 0
+        assert the.sandboxes.containers.made == 3
+        assert the.sandboxes.containers.making_seconds > 0
 
 
 @pytest.mark.parametrize(
@@ -304,13 +305,13 @@ async def test_a_task_of_which_nobody_knows_whether_it_will_start_costs_its_sand
 async def test_one_that_ends_by_itself_is_forgotten_and_replaced() -> None:
     async with pool(maximum=1, minimum=1) as the:
         await the.idle(1)
-        (name,) = the.engine.containers
-        assert the.sandboxes.is_live(name)
-        the.engine.containers[name].end(137)
+        (sandbox,) = the.sandboxes._idle
+        assert sandbox.container in the.sandboxes.containers
+        next(iter(the.engine.containers.values())).end(137)
 
-        await eventually(lambda: the.sandboxes.made == 2)
+        await eventually(lambda: the.sandboxes.containers.made == 2)
         await the.idle(1)
-        assert not the.sandboxes.is_live(name)
+        assert sandbox.container not in the.sandboxes.containers
         assert the.sandboxes.retired == {"ended by itself": 1}
 
 
@@ -319,7 +320,7 @@ async def test_one_that_ended_while_it_was_held_is_not_taken_back() -> None:
         await the.idle(1)
         sandbox = the.take()
         next(iter(the.engine.containers.values())).end(137)
-        await eventually(lambda: not the.sandboxes.is_live(sandbox.name))
+        await eventually(lambda: sandbox.container not in the.sandboxes.containers)
 
         the.sandboxes.release(sandbox, NO_TASK)
         await the.idle(1)
@@ -355,7 +356,7 @@ async def test_what_starts_but_is_no_sandbox_is_not_handed_out() -> None:
         the.sandboxes.release(the.take(), None)
 
         await the.idle(1)
-        assert the.sandboxes.made == 2
+        assert the.sandboxes.containers.made == 2
 
 
 @pytest.mark.parametrize(
@@ -427,4 +428,4 @@ async def test_a_bug_costs_a_sandbox_and_nothing_else(monkeypatch: pytest.Monkey
 
         await the.idle(1)
         assert the.sandboxes.retired == {"task not seen to end": 1}
-        assert the.sandboxes.made == 2
+        assert the.sandboxes.containers.made == 2

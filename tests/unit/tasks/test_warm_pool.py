@@ -12,6 +12,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import LocalImage
 from ecs.errors import EngineUnreachableError
+from ecs.tasks import pooled_containers
 from ecs.tasks import warm_pool as module
 from ecs.tasks.admission import Admission
 from ecs.tasks.init_frame import InitFrame
@@ -96,9 +97,9 @@ async def test_of_a_named_image_as_many_are_kept_as_is_said() -> None:
         await ready.idle(2)
 
         assert len(ready.names()) == 2
-        assert ready.warm.made == 2
+        assert ready.warm.containers.made == 2
         assert all(name.startswith("ecs-warm-") for name in ready.names())
-        assert all(map(ready.warm.is_live, ready.names()))
+        assert all(warm.container in ready.warm.containers for warm in ready.warm._idle)
 
 
 async def test_each_serves_one_task_and_is_replaced_and_deleted() -> None:
@@ -111,7 +112,7 @@ async def test_each_serves_one_task_and_is_replaced_and_deleted() -> None:
 
         first.hand_over(FRAME.pieces(), "ecs-task-1")
         await eventually(lambda: "ecs-task-1" in ready.names())
-        assert ready.warm.is_live(first.container)
+        assert first.container in ready.warm.containers
         ready.warm.release(first)
         ready.warm.release(second)
         await ready.idle(2)
@@ -120,7 +121,7 @@ async def test_each_serves_one_task_and_is_replaced_and_deleted() -> None:
         assert ready.warm.hits == 2
         assert len(ready.names()) == 2
         assert "ecs-task-1" not in ready.names()
-        assert not ready.warm.is_live(first.container)
+        assert first.container not in ready.warm.containers
 
 
 async def test_one_that_was_never_handed_over_serves_another_task() -> None:
@@ -201,7 +202,7 @@ async def test_that_a_tag_moved_is_noticed_without_any_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool() as ready:
         await ready.idle(2)
 
@@ -225,16 +226,16 @@ async def test_one_that_ends_by_itself_is_replaced() -> None:
 
 
 async def test_one_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool(max_age_seconds=0.2) as ready:
         await eventually(lambda: ready.warm.retired["age"] >= 2)
-        await eventually(lambda: ready.warm.made > 2)
+        await eventually(lambda: ready.warm.containers.made > 2)
 
 
 async def test_what_is_asked_for_often_is_kept_as_far_as_the_memory_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool(named={}, memory_bytes=4 * WARM_CONTAINER_BYTES) as ready:
         for _ in range(2):
             assert ready.take(builders.task_request(user="1")) is None
@@ -262,7 +263,7 @@ async def test_nothing_is_made_while_a_task_waits() -> None:
         taken.used = True
         ready.warm.release(taken)
         await ready.idle(1)
-        assert ready.warm.made == 2
+        assert ready.warm.containers.made == 2
 
         waiting.cancel()
         await asyncio.wait({waiting})
@@ -337,7 +338,7 @@ async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool() as ready:
         await ready.idle(2)
         before = ready.names()
@@ -355,13 +356,13 @@ async def test_a_bug_costs_a_container_and_nothing_else(monkeypatch: pytest.Monk
         await ready.idle(1)
         (before,) = ready.names()
         with monkeypatch.context() as patched:
-            patched.setattr(WarmPool, "_serve", lambda *_: 1 // 0)
-            patched.setattr(module, "_FIRST_PAUSE_SECONDS", 0.01)
+            patched.setattr(ready.warm.containers, "_serve", lambda _: 1 // 0)
+            patched.setattr(pooled_containers, "_FIRST_PAUSE_SECONDS", 0.01)
             warm = ready.take()
             assert warm
             warm.used = True
             ready.warm.release(warm)
-            await eventually(lambda: ready.warm.made >= 2)
+            await eventually(lambda: ready.warm.containers.made >= 2)
         await ready.idle(1)
         await ready.reaper.drained()
 

@@ -164,8 +164,8 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     )
     async with Reaper(no_engine, admission) as reaper, dispatcher:
         sandboxes = builders.no_sandboxes(no_engine, admission, reaper)
-        sandboxes.hits, sandboxes.misses, sandboxes.made = 5, 2, 3
-        sandboxes.making_seconds = 0.75
+        sandboxes.hits, sandboxes.misses, sandboxes.containers.made = 5, 2, 3
+        sandboxes.containers.making_seconds = 0.75
         warm_pool = builders.no_warm_pool(no_engine, admission, reaper)
         warm_pool.hits = 7
         telemetry.metrics.watch(
