@@ -1,4 +1,4 @@
-"""ECS without HTTP, in the test's own process, composed as ``ecs.main`` does it."""
+"""ECS without HTTP, in the test's own process, composed as ``ecs.composition`` does it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,23 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecs import main as composition
+from ecs.composition import Composition, composed
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.system import AsyncEngineInfoReader
-from ecs.native import init_program
 from ecs.settings import Settings
 from ecs.store.private_images import PrivateImageStore
-from ecs.tasks.admission import Admission
-from ecs.tasks.dispatcher import TaskDispatcher
-from ecs.tasks.images import Images
-from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, Resources, Task, TaskRequest, TaskResult
-from ecs.tasks.reaper import Reaper
-from ecs.tasks.sandboxes import Sandboxes
-from ecs.tasks.sweep import OrphanSweep
-from ecs.tasks.warm_pool import WarmPool
 from tests.images import BUSYBOX
 from tests.waiting import eventually
 
@@ -32,20 +23,11 @@ STATE_FILE = "private-images.sqlite3"
 RESOURCES = Resources(memory_bytes=64 * 2**20, cpus=1.0, pids=32)
 
 
-@dataclass
-class Ecs:
-    """The parts that tests look at."""
+@dataclass(frozen=True, kw_only=True)
+class Ecs(Composition):
+    """The parts, and what tests do with them."""
 
     settings: Settings
-    api: DockerRemoteApi
-    admission: Admission
-    reaper: Reaper
-    images: Images
-    init: InitVolume
-    sandboxes: Sandboxes
-    warm_pool: WarmPool
-    dispatcher: TaskDispatcher
-    sweep: OrphanSweep
 
     @property
     def instance(self) -> str:
@@ -103,7 +85,7 @@ async def cancelled(work: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> AsyncIterator[Ecs]:
-    """Compose it as ``ecs.main`` does; leaving it cancels what still runs.
+    """Compose it as ``ecs.composition`` does; leaving it cancels what still runs.
 
     The same directory carries what survives a restart. Tasks have no init, no sandboxes and no
     warm containers unless a setting says so.
@@ -131,75 +113,25 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
                 EngineAddress(chosen.docker_host), timeout_seconds=chosen.engine_timeout_seconds
             )
         )
-        admission = Admission(
-            max_starting=chosen.max_starting_tasks,
-            max_running=chosen.max_running_tasks,
-            max_queued=chosen.max_queued_tasks,
-        )
-        reaper = await stack.enter_async_context(Reaper(api, admission))
-        if "warm_images" in settings:
-            stack.push_async_callback(reaper.drained)
-        images = await stack.enter_async_context(
-            Images(
-                api,
-                store,
-                pull_timeout_seconds=chosen.pull_timeout_seconds,
-                proof_seconds=chosen.private_image_proof_seconds,
-            )
-        )
-        init = InitVolume(api, reaper, init_program)
-        if chosen.init == "auto":
-            await init.prepare((await AsyncEngineInfoReader(api).read()).machine)
-            assert init.mount
-        sandboxes = await stack.enter_async_context(
-            composition._sandboxes(chosen, chosen.instance, api, admission=admission, reaper=reaper)
-        )
-        if chosen.sandboxes:
-            sandboxes.meet((await AsyncEngineInfoReader(api).read()).machine)
-            keeping = asyncio.create_task(sandboxes.run())
-            stack.push_async_callback(reaper.drained)
-            stack.push_async_callback(sandboxes.close)
-            stack.push_async_callback(cancelled, keeping)
-        policy = composition._container_policy(chosen, chosen.instance)
-        warm_pool = await stack.enter_async_context(
-            WarmPool(
-                api, admission, reaper, init, policy=policy, rules=composition._warm_rules(chosen)
-            )
-        )
-        warm_pool.meet(RESOURCES, Profile.STANDARD)
-        refilling = asyncio.create_task(warm_pool.run())
-        stack.push_async_callback(cancelled, refilling)
-        dispatcher = await stack.enter_async_context(
-            composition._dispatcher(
-                chosen,
-                policy,
-                api,
-                images=images,
-                admission=admission,
-                reaper=reaper,
-                init=init,
-                sandboxes=sandboxes,
-                warm_pool=warm_pool,
-            )
-        )
-        sweep = OrphanSweep(
-            api,
-            reaper,
-            instance=chosen.instance,
-            is_live=lambda name: any(
-                name in live for live in (dispatcher, sandboxes.containers, warm_pool.containers)
-            ),
-            interval_seconds=chosen.sweep_interval_seconds,
-        )
-        yield Ecs(
-            chosen,
-            api,
-            admission,
-            reaper,
-            images,
-            init,
-            sandboxes,
-            warm_pool,
-            dispatcher,
-            sweep,
-        )
+        parts = await stack.enter_async_context(composed(chosen, chosen.instance, api, store))
+        await _meet_engine(parts, chosen, stack)
+        yield Ecs(settings=chosen, **vars(parts))
+
+
+async def _meet_engine(parts: Composition, settings: Settings, stack: AsyncExitStack) -> None:
+    """Begin with what the settings turn on, and see its end before the parts are left."""
+    if settings.warm_images or settings.sandboxes:
+        stack.push_async_callback(parts.reaper.drained)
+    machine = ""
+    if settings.init == "auto" or settings.sandboxes:
+        machine = (await AsyncEngineInfoReader(parts.api).read()).machine
+    if settings.init == "auto":
+        await parts.init.prepare(machine)
+        assert parts.init.mount
+    if settings.sandboxes:
+        parts.sandboxes.meet(machine)
+        stack.push_async_callback(parts.sandboxes.close)
+        stack.push_async_callback(cancelled, asyncio.create_task(parts.sandboxes.run()))
+    parts.warm_pool.meet(RESOURCES, Profile.STANDARD)
+    stack.push_async_callback(parts.warm_pool.close)
+    stack.push_async_callback(cancelled, asyncio.create_task(parts.warm_pool.run()))
