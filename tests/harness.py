@@ -120,7 +120,7 @@ async def running_ecs(directory: Path, docker_host: str, **settings: Any) -> Asy
 
 async def _meet_engine(parts: Composition, settings: Settings, stack: AsyncExitStack) -> None:
     """Begin with what the settings turn on, and see its end before the parts are left."""
-    if settings.warm_images or settings.sandboxes:
+    if settings.warm_images or settings.warm_memory_bytes or settings.sandboxes:
         stack.push_async_callback(parts.reaper.drained)
     machine = ""
     if settings.init == "auto" or settings.sandboxes:
