@@ -64,14 +64,20 @@ class OrphanSweep:
         Raises:
             EngineError: no answer, or none of the API.
         """
+        suspects = {container.container_id for container in await self._without_owner()}
+        if not suspects:
+            return
+        # One whose task ended while the engine answered is gone at the second look.
+        for container in await self._without_owner():
+            if container.container_id in suspects:
+                name = next(iter(container.names), container.container_id)
+                _log.warning("orphan found", container=name, reason=self._reason(container))
+                self._reaper.remove(name)
+
+    async def _without_owner(self) -> list[ListedContainer]:
         listed = await self._lister.with_label(LABEL_DEADLINE)
         self._reaper.note_existing([name for container in listed for name in container.names])
-        for container in listed:
-            reason = self._reason(container)
-            if reason is not None:
-                name = next(iter(container.names), container.container_id)
-                _log.warning("orphan found", container=name, reason=reason)
-                self._reaper.remove(name)
+        return [container for container in listed if self._reason(container)]
 
     def _reason(self, container: ListedContainer) -> str | None:
         # An image may carry any label; the name is given by ECS alone.

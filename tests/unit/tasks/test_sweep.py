@@ -1,12 +1,14 @@
 """Which containers are orphans; that they are found and deleted is for the tests with an engine."""
 
 import pytest
+from structlog.testing import capture_logs
 
-from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.docker_remote_api.containers import ListedContainer
 from ecs.tasks.admission import Admission
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sweep import OrphanSweep
+from tests.fake_engine import answers, fake_engine
 
 PAST, FUTURE = "1000000000", "99999999999"
 LIVE, UNKNOWN = "ecs-task-live", "ecs-task-unknown"
@@ -90,3 +92,32 @@ def test_a_container_waits_once_to_be_deleted_however_often_it_is_handed_over(
     assert reaper.pending_count == 1
     assert reaper.is_pending(UNKNOWN)
     assert not reaper.is_pending(LIVE)
+
+
+async def test_one_that_was_deleted_while_the_engine_listed_it_is_no_orphan() -> None:
+    listed = [
+        {
+            "Id": name * 64,
+            "Names": [f"/ecs-task-{name}"],
+            "Labels": {"ecs.instance": "own", "ecs.deadline": FUTURE},
+            "State": "exited",
+        }
+        for name in "abc"
+    ]
+    async with (
+        fake_engine() as engine,
+        DockerRemoteApi(EngineAddress(engine.docker_host), timeout_seconds=60) as api,
+        Reaper(api, Admission(max_starting=2, max_running=1, max_queued=1)) as reaper,
+    ):
+        sweep = OrphanSweep(
+            api, reaper, instance="own", is_live=lambda _: False, interval_seconds=1
+        )
+        engine.next("list", answers(200, listed[:2]), answers(200, listed[1:]))
+
+        with capture_logs() as logs:
+            await sweep.sweep()
+        await reaper.drained()
+
+        assert [line["container"] for line in logs if line["event"] == "orphan found"] == [
+            "ecs-task-b"
+        ]
