@@ -1,17 +1,12 @@
 """Every setting of the service: name, unit, default, bounds; knows not where values come from."""
 
-import ipaddress
-import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -19,115 +14,36 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+
+from ecs.plain_number import plain_number
+from ecs.setting_types import (
+    DAY_SECONDS,
+    DEFAULT_DOCKER_HOST,
+    MAX_BYTES,
+    AutomaticCount,
+    Bytes,
+    Count,
+    Cpus,
+    DockerHost,
+    Folder,
+    MemoryLimit,
+    Networks,
+    OptionalFolder,
+    OtlpEndpoint,
+    OtlpHeaders,
+    Registries,
+    Seconds,
+    SetWhenNotEmpty,
+    WarmImages,
+    header_list,
+)
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
-MIN_MEMORY_BYTES = 6 * _MIB
-"""The engine takes no smaller limit."""
-_MAX_BYTES = 2**50
-_MAX_WARM_CONTAINERS = 256
-"""Those that are named, together: all of them are deleted when the service stops."""
-_DAY_SECONDS = 86_400.0
-NO_HOME_DIRECTORY = "no_home_directory"
-"""The type of the validation error of a folder whose ``~`` stands for nothing."""
-_WARM_COUNT = re.compile(r"[1-9][0-9]{0,2}")
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
-# A token as RFC 9110 has it, and a value without control characters.
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e]*")
-# The names of Docker Hub that image references are rid of, so that a list of them matches.
-_DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
-# Docker's own variables keep their names, so that ECS finds the engine that `docker` finds.
-_DOCKER_VARIABLES = frozenset({"docker_host", "docker_tls_verify", "docker_cert_path"})
 
 
 class SettingsError(Exception):
     """A setting is wrong; the text is one line that names it, its value and what is allowed."""
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    return value
-
-
-def _registry(value: object) -> object:
-    if not isinstance(value, str) or not _HOST_PORT.fullmatch(value):
-        raise ValueError(f"{value!r} is not host or host:port")
-    registry = value.lower()
-    return "docker.io" if registry in _DOCKER_HUB_ALIASES else registry
-
-
-def _warm_image(value: object) -> object:
-    image, equals, count = value.rpartition("=") if isinstance(value, str) else ("", "", "")
-    if not (image and equals and _WARM_COUNT.fullmatch(count)):
-        raise ValueError(f"{value!r} is not image=count")
-    return image.strip(), int(count)
-
-
-def _within_warm_bound(images: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    if sum(count for _, count in images) > _MAX_WARM_CONTAINERS:
-        raise ValueError("too many containers")
-    return images
-
-
-def _set_when_not_empty(value: object) -> object:
-    # The docker command takes any DOCKER_TLS_VERIFY but an empty one for yes.
-    if isinstance(value, str):
-        return value.lower() not in ("", "0", "false", "no", "off")
-    return value
-
-
-def _none_when_empty(value: object) -> object:
-    return None if value == "" else value
-
-
-def _expanded(folder: Path) -> Path:
-    try:
-        return folder.expanduser()
-    except RuntimeError as error:
-        raise PydanticCustomError(
-            NO_HOME_DIRECTORY, "there is no home directory that ~ could stand for"
-        ) from error
-
-
-def _otlp_endpoint(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
-        raise ValueError("is not a base URL")
-    return url.rstrip("/")
-
-
-def _otlp_headers(secret: SecretStr) -> SecretStr:
-    for header in _headers(secret):
-        if not _HEADER.fullmatch(header):
-            raise ValueError("is not name=value")
-    return secret
-
-
-def _headers(secret: SecretStr) -> list[str]:
-    return [header.strip() for header in secret.get_secret_value().split(",") if header.strip()]
-
-
-Networks = Annotated[
-    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_split)
-]
-Registries = Annotated[
-    tuple[Annotated[str, BeforeValidator(_registry)], ...], BeforeValidator(_split)
-]
-WarmImage = Annotated[tuple[str, int], BeforeValidator(_warm_image)]
-WarmImages = Annotated[
-    tuple[WarmImage, ...], BeforeValidator(_split), AfterValidator(_within_warm_bound)
-]
-Folder = Annotated[Path, AfterValidator(_expanded)]
-OptionalFolder = Annotated[Folder | None, BeforeValidator(_none_when_empty)]
-Seconds = Annotated[float, Ge(0.1), Le(_DAY_SECONDS)]
-Count = Annotated[int, Ge(1), Le(1_000_000)]
-AutomaticCount = Annotated[int, Ge(0), Le(100_000)]
-Bytes = Annotated[int, Ge(0), Le(_MAX_BYTES)]
-MemoryLimit = Annotated[int, Ge(MIN_MEMORY_BYTES), Le(_MAX_BYTES)]
-Cpus = Annotated[float, Ge(0.01), Le(1024)]
 
 
 class Settings(BaseModel):
@@ -149,13 +65,10 @@ class Settings(BaseModel):
         description="Addresses or networks, comma-separated, whose X-ECS-Key header is believed; "
         "for others the caller's address takes the key's place.",
     )
-    docker_host: Annotated[str, BeforeValidator(lambda value: value or _DEFAULT_DOCKER_HOST)] = (
-        Field(
-            "unix:///var/run/docker.sock",
-            description="The engine: unix:///path/to/socket or tcp://host:port.",
-        )
+    docker_host: DockerHost = Field(
+        DEFAULT_DOCKER_HOST, description="The engine: unix:///path/to/socket or tcp://host:port."
     )
-    docker_tls_verify: Annotated[bool, BeforeValidator(_set_when_not_empty)] = Field(
+    docker_tls_verify: SetWhenNotEmpty = Field(
         False, description="Speak TLS with client certificates to a tcp:// engine."
     )
     docker_cert_path: OptionalFolder = Field(
@@ -262,7 +175,7 @@ class Settings(BaseModel):
     stop_grace_seconds: Seconds = Field(
         2.0, description="Time from SIGTERM to SIGKILL when a task's time is over."
     )
-    drain_timeout_seconds: Annotated[float, Ge(0), Le(_DAY_SECONDS)] = Field(
+    drain_timeout_seconds: Annotated[float, Ge(0), Le(DAY_SECONDS)] = Field(
         30.0,
         description="How long running tasks may go on after SIGTERM; then they are canceled, and "
         "clean-up may take 30 seconds more.",
@@ -284,7 +197,7 @@ class Settings(BaseModel):
         description="Most of each stream in an answer; of a longer one the answer holds head and "
         "tail.",
     )
-    output_limit_bytes: Annotated[int, Ge(1024), Le(_MAX_BYTES)] = Field(
+    output_limit_bytes: Annotated[int, Ge(1024), Le(MAX_BYTES)] = Field(
         256 * _MIB, description="A task that writes more, both streams together, is killed."
     )
     spool_memory_bytes: Bytes = Field(
@@ -308,7 +221,7 @@ class Settings(BaseModel):
     profile: Literal["standard", "strict"] = Field(
         "standard", description="Loosest hardening profile a task may have, and its default."
     )
-    strict_tmpfs_bytes: Annotated[int, Gt(0), Le(_MAX_BYTES)] = Field(
+    strict_tmpfs_bytes: Annotated[int, Gt(0), Le(MAX_BYTES)] = Field(
         64 * _MIB, description="Size of /tmp, the only writable place, in the strict profile."
     )
     strict_runtime: str = Field(
@@ -317,12 +230,12 @@ class Settings(BaseModel):
     task_network: str = Field(
         "bridge", description="Engine network of tasks with network default.", min_length=1
     )
-    otlp_endpoint: Annotated[str, AfterValidator(_otlp_endpoint)] = Field(
+    otlp_endpoint: OtlpEndpoint = Field(
         "",
         description="Base URL of the OTLP/HTTP endpoint that traces and metrics are sent to, such "
         "as http://localhost:4318. Empty: none are sent.",
     )
-    otlp_headers: Annotated[SecretStr, AfterValidator(_otlp_headers)] = Field(
+    otlp_headers: OtlpHeaders = Field(
         SecretStr(""),
         description="Headers for the OTLP endpoint, such as its access token: name=value, "
         "comma-separated. A secret: better in the environment than in a flag.",
@@ -376,86 +289,9 @@ class Settings(BaseModel):
 
     def otlp_header_fields(self) -> dict[str, str]:
         """Return ``otlp_headers`` by name; not for any log."""
-        pairs = (header.partition("=") for header in _headers(self.otlp_headers))
+        pairs = (header.partition("=") for header in header_list(self.otlp_headers))
         return {name: value for name, _, value in pairs}
 
     def instance_name(self, port: int) -> str:
         """Return ``instance``, or what stands for it when ``port`` is listened on."""
         return self.instance or f"{socket.gethostname()}:{self.address}:{port}"
-
-
-_DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
-
-
-_ALLOWED_TEXTS = {
-    "trusted_proxies": "addresses or networks such as 10.0.0.0/8, separated by commas",
-    "allowed_registries": "host or host:port, separated by commas",
-    "otlp_endpoint": "http://host:port or https://host, without a query",
-    "otlp_headers": "name=value, separated by commas",
-    "warm_images": "image=count, separated by commas; the counts from 1 to 256 together",
-    "docker_host": "unix:///path or tcp://host:port",
-    "docker_cert_path": "a directory",
-    "state_directory": "a directory",
-    "spool_directory": "a directory",
-}
-
-
-def environment_variable(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return name.upper() if name in _DOCKER_VARIABLES else f"ECS_{name.upper()}"
-
-
-def flag(name: str) -> str:
-    """Return the flag of a setting."""
-    return "--" + name.replace("_", "-")
-
-
-def unit(name: str) -> str:
-    """Return a setting's unit, which its name ends with if it has one."""
-    for suffix in ("seconds", "bytes"):
-        if name.endswith(f"_{suffix}"):
-            return suffix
-    return ""
-
-
-def default_text(name: str) -> str:
-    """Return a setting's default as one would write it."""
-    default = Settings.model_fields[name].default
-    if default is None or default == ():
-        return ""
-    if isinstance(default, bool):
-        return str(default).lower()
-    return plain_number(default) if isinstance(default, float) else str(default)
-
-
-def allowed_text(name: str) -> str:
-    """Say what values a setting takes."""
-    field = Settings.model_fields[name]
-    annotation: Any = field.annotation
-    if get_origin(annotation) is Literal:
-        return " or ".join(str(value) for value in get_args(annotation))
-    if annotation in (int, float):
-        return f"{'a whole number' if annotation is int else 'a number'}{_range_text(field)}"
-    if annotation is bool:
-        return "true or false"
-    return _ALLOWED_TEXTS.get(name, "text")
-
-
-def _range_text(field: FieldInfo) -> str:
-    low = high = above = None
-    for bound in field.metadata:
-        if isinstance(bound, Ge):
-            low = bound.ge
-        elif isinstance(bound, Gt):
-            above = bound.gt
-        elif isinstance(bound, Le):
-            high = bound.le
-    start = f" above {above:g}" if above is not None else f" from {plain_number(low)}"
-    return f"{start} to {plain_number(high)}"
-
-
-def plain_number(number: Any) -> str:
-    """Write a number without losing a digit: ``3600``, ``0.5``, ``2147483648``."""
-    if isinstance(number, float) and number.is_integer():
-        return str(int(number))
-    return str(number)

@@ -15,16 +15,9 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ecs import __version__
-from ecs.settings import (
-    NO_HOME_DIRECTORY,
-    Settings,
-    SettingsError,
-    allowed_text,
-    default_text,
-    environment_variable,
-    flag,
-    unit,
-)
+from ecs.setting_types import NO_HOME_DIRECTORY
+from ecs.settings import Settings, SettingsError
+from ecs.settings_help import allowed_text, default_text, environment_variable, flag, unit
 
 _CONFIG_VARIABLE = "ECS_CONFIG"
 _ECSCTL_VARIABLES = frozenset(

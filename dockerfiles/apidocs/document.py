@@ -13,7 +13,8 @@ from performance import performance_markdown, sla_markdown
 
 import ecs
 from ecs.jsonschemas import load_schema
-from ecs.settings import Settings, allowed_text, default_text, environment_variable
+from ecs.settings import Settings
+from ecs.settings_help import allowed_text, default_text, environment_variable
 
 _HERE = Path(__file__).parent
 _ROOT = Path(ecs.__file__).parent.parent

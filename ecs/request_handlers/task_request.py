@@ -12,8 +12,8 @@ from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.image_reference import DEFAULT_REGISTRY, ImageReference
 from ecs.errors import FieldError, InvalidRequestError, RequestNotAllowedError
 from ecs.jsonschemas import load_schema
+from ecs.plain_number import plain_number
 from ecs.request_handlers.schema_errors import field_errors, pointer
-from ecs.settings import plain_number
 from ecs.tasks.container_spec import STRICT_USER
 from ecs.tasks.model import Network, Profile, PullPolicy, Resources, TaskRequest
 

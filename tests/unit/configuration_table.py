@@ -5,7 +5,8 @@ Copy what it prints between the two markers there; a test compares them.
 
 from collections.abc import Sequence
 
-from ecs.settings import Settings, allowed_text, default_text, environment_variable, flag, unit
+from ecs.settings import Settings
+from ecs.settings_help import allowed_text, default_text, environment_variable, flag, unit
 
 BEGIN_MARKER = "<!-- begin: python -m tests.unit.configuration_table -->"
 END_MARKER = "<!-- end -->"

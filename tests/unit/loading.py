@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ecs.settings import Settings, environment_variable
+from ecs.settings import Settings
+from ecs.settings_help import environment_variable
 from ecs.settings_loading import load
 
 VARIABLES = [environment_variable(name) for name in Settings.model_fields]

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from ecs import jsonschemas
 from ecs.jsonschemas import load_schema
-from ecs.settings import MIN_MEMORY_BYTES
+from ecs.setting_types import MIN_MEMORY_BYTES
 from ecs.tasks.model import Network, Profile, PullPolicy
 from ecs.tasks.states import Outcome, TaskState, task_state
 

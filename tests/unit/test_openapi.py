@@ -20,7 +20,8 @@ from ecs.errors import EcsError
 from ecs.jsonschemas import load_schema
 from ecs.request_handlers.application import ROUTES
 from ecs.request_handlers.problems import STATUS_AND_TITLE
-from ecs.settings import Settings, environment_variable
+from ecs.settings import Settings
+from ecs.settings_help import environment_variable
 from ecs.tasks.states import Outcome, TaskState
 
 ROOT = Path(ecs.__file__).parent.parent

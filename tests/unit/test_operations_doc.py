@@ -18,7 +18,8 @@ from ecs.ecsctl.main import ecsctl
 from ecs.ecsctl.provisioning.deployment import load
 from ecs.ecsctl.provisioning.environment import SERVICE_PORT
 from ecs.ecsctl.provisioning.units import render
-from ecs.settings import Settings, environment_variable
+from ecs.settings import Settings
+from ecs.settings_help import environment_variable
 from tests.deployments import example, write, write_named_files
 from tests.documents import blocks
 

@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from ecs.docker_remote_api import image_reference
-from ecs.settings import (
-    MIN_MEMORY_BYTES,
-    Settings,
-    allowed_text,
-    default_text,
-    environment_variable,
-    flag,
-    unit,
-)
+from ecs.setting_types import MIN_MEMORY_BYTES
+from ecs.settings import Settings
+from ecs.settings_help import allowed_text, default_text, environment_variable, flag, unit
 from ecs.settings_loading import unknown_variables
 from tests.unit.loading import Loader
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs.settings import Settings, SettingsError, allowed_text, environment_variable, flag
+from ecs.settings import Settings, SettingsError
+from ecs.settings_help import allowed_text, environment_variable, flag
 from ecs.settings_loading import load
 from tests.unit.loading import Loader
 

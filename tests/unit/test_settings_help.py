@@ -1,7 +1,8 @@
 import pytest
 
 import ecs
-from ecs.settings import Settings, default_text, environment_variable, flag, unit
+from ecs.settings import Settings
+from ecs.settings_help import default_text, environment_variable, flag, unit
 from tests.unit.loading import Loader
 
 

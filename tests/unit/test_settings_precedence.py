@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ecs.settings import Settings, environment_variable, flag
+from ecs.settings import Settings
+from ecs.settings_help import environment_variable, flag
 from tests.unit.loading import Loader
 
 

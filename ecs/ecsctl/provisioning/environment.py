@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from ecs.ecsctl.provisioning.deployment import Deployment
-from ecs.settings import environment_variable, plain_number
+from ecs.plain_number import plain_number
+from ecs.settings_help import environment_variable
 
 SERVICE_PORT = 8448
 APIDOCS_PORT = 8080

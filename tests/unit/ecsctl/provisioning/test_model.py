@@ -7,7 +7,8 @@ import pytest
 
 from ecs.ecsctl.provisioning.deployment import Deployment, load, schema
 from ecs.ecsctl.provisioning.model import Node, Platform, build
-from ecs.settings import Settings, environment_variable
+from ecs.settings import Settings
+from ecs.settings_help import environment_variable
 from tests.deployments import HEADERS, Document, changed, everything, write
 from tests.unit.ecsctl.provisioning.broken import resolved
 from tests.unit.parameters_table import PARAMETERS
