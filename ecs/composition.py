@@ -84,6 +84,7 @@ async def composed(
                 api,
                 admission,
                 reaper,
+                task_network=settings.task_network,
                 policy=_sandbox_policy(settings, instance),
                 rules=_pool_rules(settings),
                 program_for=sandbox_program,
@@ -199,7 +200,6 @@ def _warm_rules(settings: Settings) -> WarmRules:
 def _sandbox_policy(settings: Settings, instance: str) -> SandboxPolicy:
     return SandboxPolicy(
         instance=instance,
-        network=settings.task_network,
         max_age_seconds=settings.sandbox_max_age_seconds,
         max_run_seconds=settings.max_timeout_seconds + settings.stop_grace_seconds,
     )

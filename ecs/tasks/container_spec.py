@@ -18,6 +18,8 @@ LABEL_IMAGE = "ecs.image"
 LABEL_DEADLINE = "ecs.deadline"
 LABEL_PREFIX = "ecs."
 
+NO_NETWORK = "none"
+
 STRICT_USER = "65534:65534"
 _DROPPED_CAPABILITIES = ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT"]
 _NANO = 1_000_000_000
@@ -47,6 +49,19 @@ def command(request: TaskRequest, image: LocalImage) -> list[str]:
 def has_task_network(request: TaskRequest) -> bool:
     """Tell whether a task gets the operator's task network, rather than loopback alone."""
     return request.network is Network.DEFAULT and request.profile is not Profile.STRICT
+
+
+def network_of(request: TaskRequest, policy: ContainerPolicy) -> str:
+    """Return the engine's name of a task's network."""
+    return policy.network if has_task_network(request) else NO_NETWORK
+
+
+def may_join(request: TaskRequest, policy: ContainerPolicy) -> bool:
+    """Tell whether a task's container may join another one's network.
+
+    A runtime of its own, such as gVisor's, brings its own network stack.
+    """
+    return request.profile is not Profile.STRICT or not policy.strict_runtime
 
 
 def container_body(
@@ -163,7 +178,7 @@ def _host_config(
 ) -> dict[str, Any]:
     resources = request.resources
     config: dict[str, Any] = {
-        "NetworkMode": _network_mode(request, policy, sandbox),
+        "NetworkMode": f"container:{sandbox}" if sandbox else network_of(request, policy),
         "Memory": resources.memory_bytes,
         "MemorySwap": resources.memory_bytes,
         "NanoCpus": round(resources.cpus * _NANO),
@@ -189,9 +204,3 @@ def _host_config(
         if policy.strict_runtime:
             config["Runtime"] = policy.strict_runtime
     return config
-
-
-def _network_mode(request: TaskRequest, policy: ContainerPolicy, sandbox: str | None) -> str:
-    if not has_task_network(request):
-        return "none"
-    return policy.network if sandbox is None else f"container:{sandbox}"

@@ -28,7 +28,8 @@ from ecs.tasks.container_spec import (
     command,
     container_body,
     environment,
-    has_task_network,
+    may_join,
+    network_of,
 )
 from ecs.tasks.direct_run import DirectRun
 from ecs.tasks.ending import Ending, NotStartedError
@@ -168,8 +169,10 @@ class AsyncEndToEndContainerRunner:
             self._warm = None
 
     def _take_sandbox(self) -> Sandbox | None:
-        if has_task_network(self._task.request):
-            self._sandbox = self._sandboxes.take(self._task.owner)
+        request = self._task.request
+        if may_join(request, self._policy):
+            network = network_of(request, self._policy)
+            self._sandbox = self._sandboxes.take(self._task.owner, network)
         return self._sandbox
 
     def _release_sandbox(self) -> None:

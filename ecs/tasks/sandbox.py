@@ -36,14 +36,13 @@ class SandboxPolicy:
     """What every sandbox's container is created from."""
 
     instance: str
-    network: str
     max_age_seconds: float
     max_run_seconds: float
     """How long a task may hold one that has just not reached that age."""
 
 
-def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
-    """Return the body of ``POST /containers/create`` for a sandbox.
+def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, Any]:
+    """Return the body of ``POST /containers/create`` for a sandbox of the engine's ``network``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
@@ -60,7 +59,7 @@ def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
             LABEL_DEADLINE: str(int(time.time() + life_seconds)),
         },
         "HostConfig": {
-            "NetworkMode": policy.network,
+            "NetworkMode": network,
             "Memory": _MEMORY_BYTES,
             "MemorySwap": _MEMORY_BYTES,
             "PidsLimit": _PIDS,
@@ -80,8 +79,9 @@ def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
 class Sandbox:
     """A sandbox that runs. ``owner`` is whose tasks it served, ``None`` before the first one."""
 
-    def __init__(self, attached: AttachedContainer) -> None:
+    def __init__(self, attached: AttachedContainer, network: str) -> None:
         self.container = attached.container_id
+        self.network = network
         self.owner: str | None = None
         self.tasks = 0
         self.ended = asyncio.Event()
@@ -134,6 +134,8 @@ async def running_sandbox(
 ) -> AsyncIterator[Sandbox]:
     """Create and start a sandbox, and have it ready; leaving has it end by itself.
 
+    ``body`` is what ``sandbox_body`` returns.
+
     Whatever happens, a container of this name may be there afterwards.
 
     Raises:
@@ -141,7 +143,7 @@ async def running_sandbox(
         EngineError: the engine refused, failed or vanished, or what was started is no sandbox.
     """
     async with attached_container(api, name, body) as attached:
-        sandbox = Sandbox(attached)
+        sandbox = Sandbox(attached, body["HostConfig"]["NetworkMode"])
         listening = asyncio.create_task(sandbox.listen())
         try:
             await sandbox.get_ready()

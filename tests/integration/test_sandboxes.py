@@ -32,7 +32,7 @@ cat /etc/resolv.conf
 sed '/\\t.*[0-9a-f]\\{12\\}$/d' /etc/hosts
 stat -c '%n %a %u %g' /etc/hosts /etc/hostname /etc/resolv.conf
 readlink /proc/self/ns/ipc | sed 's/[0-9]//g'
-ls /proc | grep -c '^[0-9]'
+set -- /proc/[0-9]*; echo $#
 cat /proc/1/comm
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start
 touch /proc/sys/net/ipv4/ip_forward 2>&1
@@ -79,17 +79,19 @@ async def one(ecservice: StartService) -> AsyncIterator[Caller]:
         yield caller
 
 
+@pytest.mark.parametrize("fields", [{}, {"network": "none"}, {"profile": "strict"}], ids=str)
 async def test_a_task_in_a_sandbox_sees_what_it_would_see_without(
-    ecservice: StartService, one: Caller
+    ecservice: StartService, one: Caller, fields: dict[str, str]
 ) -> None:
     cold = await ecservice()
     async with calling(cold.url) as caller:
-        without = await caller.run("sh", "-c", SURROUNDINGS)
-    within = await sandboxed(one, "sh", "-c", SURROUNDINGS)
+        without = await caller.run("sh", "-c", SURROUNDINGS, **fields)
+    within = await sandboxed(one, "sh", "-c", SURROUNDINGS, **fields)
 
     assert (without.document["start"], within.document["start"]) == ("cold", "sandboxed")
     assert within.stdout.decode() == without.stdout.decode()
-    assert b"nameserver" in within.stdout
+    assert b"Seccomp" in within.stdout
+    assert (b"eth0" in within.stdout) == (not fields)
 
 
 async def test_a_task_in_a_sandbox_has_a_host_name_that_leads_to_its_own_address(
@@ -111,15 +113,15 @@ async def test_the_processes_of_a_sandbox_and_a_task_do_not_see_each_other(one: 
 
 
 @pytest.mark.parametrize("fields", [{"network": "none"}, {"profile": "strict"}])
-async def test_a_task_without_a_network_is_in_no_sandbox(
-    one: Caller, fields: dict[str, str]
+async def test_a_task_without_a_network_has_a_sandbox_without_one(
+    ecservice: StartService, fields: dict[str, str]
 ) -> None:
-    await name_of_sandbox(one)
+    service = await ecservice(ECS_SANDBOXES="2", ECS_MIN_SANDBOXES="1", ECS_SANDBOX_REUSE="any")
+    async with calling(service.url) as caller:
+        look = ("ls", "/sys/class/net")
+        answers = [await sandboxed(caller, *look, **more) for more in ({}, fields, {})]
 
-    answer = await one.run("ls", "/sys/class/net", **fields)
-
-    assert answer.document["start"] == "cold"
-    assert answer.stdout == b"lo\n"
+    assert [answer.stdout for answer in answers] == [b"eth0\nlo\n", b"lo\n", b"eth0\nlo\n"]
 
 
 async def test_tasks_that_leave_nothing_have_the_same_sandbox_after_one_another(

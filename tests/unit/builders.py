@@ -67,7 +67,8 @@ def no_sandboxes(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> 
         api,
         admission,
         reaper,
-        policy=SandboxPolicy("here:8448", "bridge", max_age_seconds=600.0, max_run_seconds=60.0),
+        task_network="bridge",
+        policy=SandboxPolicy("here:8448", max_age_seconds=600.0, max_run_seconds=60.0),
         rules=POOL_RULES,
         program_for=lambda _: None,
     )

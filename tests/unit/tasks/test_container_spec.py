@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs.docker_remote_api.images import LocalImage
-from ecs.tasks.container_spec import command, container_body
+from ecs.tasks.container_spec import command, container_body, may_join
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Network, Profile, Resources, TraceContext
 from tests.unit import builders
@@ -166,25 +166,34 @@ def test_the_network_is_the_operators_or_none(
     assert created["HostConfig"]["NetworkMode"] == mode
 
 
-@pytest.mark.parametrize(
-    ("network", "profile", "mode"),
-    [
-        (Network.DEFAULT, Profile.STANDARD, "container:0123"),
-        (Network.NONE, Profile.STANDARD, "none"),
-        (Network.DEFAULT, Profile.STRICT, "none"),
-    ],
-)
-def test_a_sandbox_takes_the_place_of_the_operators_network_alone(
-    network: Network, profile: Profile, mode: str
-) -> None:
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("network", Network)
+def test_a_sandbox_takes_the_place_of_the_network_alone(network: Network, profile: Profile) -> None:
     task, policy = builders.task(network=network, profile=profile), builders.container_policy()
 
     without = container_body(task, IMAGE, policy, None)
     within = container_body(task, IMAGE, policy, None, sandbox="0123")
 
-    assert within["HostConfig"].pop("NetworkMode") == mode
+    assert within["HostConfig"].pop("NetworkMode") == "container:0123"
     del without["HostConfig"]["NetworkMode"]
     assert within == without
+
+
+@pytest.mark.parametrize(
+    ("profile", "strict_runtime", "joins"),
+    [
+        (Profile.STANDARD, "", True),
+        (Profile.STRICT, "", True),
+        (Profile.STANDARD, "runsc", True),
+        (Profile.STRICT, "runsc", False),
+    ],
+)
+def test_a_task_whose_runtime_has_a_network_of_its_own_joins_no_other(
+    profile: Profile, strict_runtime: str, joins: bool
+) -> None:
+    policy = builders.container_policy(strict_runtime=strict_runtime)
+
+    assert may_join(builders.task_request(profile=profile), policy) is joins
 
 
 def test_the_standard_profile_drops_the_capabilities_that_a_task_has_no_use_for() -> None:
