@@ -110,13 +110,11 @@ async def test_a_container_without_a_way_in_is_replaced_by_the_next_way(
     assert (task.start, result.outcome, stdout) == (Start.COLD, Outcome.EXITED, b"hello\n")
 
 
-async def test_a_command_that_may_have_run_is_not_run_again(
-    ecs: Ecs, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_command_that_may_have_run_is_not_run_again(ecs: Ecs, fake: FakeEngine) -> None:
     def end_at_once(container: Container, _: object) -> None:
         container.end(137)
 
-    monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
+    fake.execute = end_at_once
     fake.always("create", answers(500))
 
     task, result, stdout = await end_of(ecs, "echo", "hello")
@@ -130,19 +128,14 @@ async def test_a_command_that_may_have_run_is_not_run_again(
     [(True, b"", Outcome.OOM_KILLED), (False, b"out\n", Outcome.EXITED)],
 )
 async def test_where_the_command_was_seen_to_run_the_engines_word_counts(
-    ecs: Ecs,
-    fake: FakeEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    oom_killed: bool,
-    output: bytes,
-    outcome: Outcome,
+    ecs: Ecs, fake: FakeEngine, oom_killed: bool, output: bytes, outcome: Outcome
 ) -> None:
     def end_at_once(container: Container, _: object) -> None:
         container.output = frame(STDOUT, output) if output else b""
         container.oom_killed = oom_killed
         container.end(137)
 
-    monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
+    fake.execute = end_at_once
     fake.always("create", answers(500))
 
     _, result, stdout = await end_of(ecs, "echo", "hello")
