@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.errors import EcsError
+from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Task, TaskResult
 from ecs.tasks.states import Outcome, TaskState
 from tests.fake_engine import (
@@ -19,11 +21,13 @@ from tests.fake_engine import (
     sends,
     streams,
 )
-from tests.harness import Ecs, running_ecs
+from tests.harness import Ecs, result_of, running_ecs
 from tests.waiting import eventually
 
 UNREACHABLE, BROKEN = "engine_unreachable", "engine_error"
 LONG = ("sleep", "3600")
+INIT = InitMount("0123456789ab")
+"""For ECS in the belief that the engine has the init."""
 ENGINE_TIMEOUT_SECONDS = 1.0
 """For tests that wait for an engine that does not answer."""
 
@@ -81,6 +85,15 @@ async def turns_of_the_loop() -> None:
     """Let everything happen that is ready to."""
     for _ in range(100):
         await asyncio.sleep(0)
+
+
+async def end_of(ecs: Ecs, *cmd: str, **fields: Any) -> tuple[Task, TaskResult, bytes]:
+    """Run a task to its end; also what it wrote to stdout."""
+    task = ecs.submit(*cmd, **fields)
+    result = await result_of(task)
+    stdout = (await task.output.excerpt(Stream.STDOUT)).head
+    await ecs.dispatcher.release(task)
+    return task, result, stdout
 
 
 async def running_task(ecs: Ecs) -> Task:

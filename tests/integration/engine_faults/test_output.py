@@ -2,7 +2,6 @@
 
 import pytest
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
 from tests.fake_engine import (
     DAEMON_ERROR,
     RAW_STREAM,
@@ -13,8 +12,8 @@ from tests.fake_engine import (
     attached,
     frame,
 )
-from tests.harness import Ecs, result_of
-from tests.integration.engine_faults.faults import BROKEN, UNREACHABLE, engine_code
+from tests.harness import Ecs
+from tests.integration.engine_faults.faults import BROKEN, UNREACHABLE, end_of, engine_code
 
 pytestmark = pytest.mark.usefixtures("short_patience")
 
@@ -46,10 +45,9 @@ async def test_a_broken_stream_of_output_fails_the_task(
 async def test_frames_may_be_cut_anywhere(ecs: Ecs, fake: FakeEngine) -> None:
     stream = frame(STDOUT, b"one\n") + frame(STDOUT, b"") + frame(STDOUT, b"two\n")
     fake.next("attach", attached(*(stream[i : i + 1] for i in range(len(stream)))))
-    task = ecs.submit("echo")
-    await result_of(task)
+    _, _, stdout = await end_of(ecs, "echo")
 
-    assert (await task.output.excerpt(Stream.STDOUT)).head == b"one\ntwo\n"
+    assert stdout == b"one\ntwo\n"
 
 
 async def test_a_stream_of_output_that_never_ends_is_no_result(ecs: Ecs, fake: FakeEngine) -> None:

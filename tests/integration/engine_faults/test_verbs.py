@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.tasks.states import Outcome
 from tests.fake_engine import Connection, FakeEngine, Request, answers, streams
 from tests.harness import Ecs, result_of
@@ -15,6 +14,7 @@ from tests.integration.engine_faults.faults import (
     FAULTS,
     UNREACHABLE,
     ecs_on,
+    end_of,
     engine_code,
     nothing_is_left,
     running_task,
@@ -30,11 +30,9 @@ DOCUMENTS = {"inspect_image", "create"}
 
 
 async def test_a_well_behaved_engine_runs_a_task(ecs: Ecs, fake: FakeEngine) -> None:
-    task = ecs.submit("echo", "hello", "world")
-    result = await result_of(task)
+    _, result, stdout = await end_of(ecs, "echo", "hello", "world")
 
-    assert (result.outcome, result.exit_code) == (Outcome.EXITED, 0)
-    assert (await task.output.excerpt(Stream.STDOUT)).head == b"hello world\n"
+    assert (result.outcome, result.exit_code, stdout) == (Outcome.EXITED, 0, b"hello world\n")
 
 
 @pytest.mark.parametrize("verb", ["inspect_image", "create", "attach", "wait", "start"])

@@ -6,29 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
-from ecs.tasks.init_mount import InitMount
-from ecs.tasks.model import Profile, Start, Task, TaskResult
+from ecs.tasks.model import Profile, Start
 from ecs.tasks.states import Outcome
 from ecs.tasks.warm_container import WarmContainer
-from tests.fake_engine import (
-    BUSYBOX,
-    STDOUT,
-    Container,
-    FakeEngine,
-    answers,
-    fake_engine,
-    frame,
-    hangs,
-)
+from tests.fake_engine import BUSYBOX, STDOUT, Container, FakeEngine, answers, frame, hangs
 from tests.harness import RESOURCES, Ecs, result_of, running_ecs
+from tests.integration.engine_faults.faults import INIT, end_of
 from tests.waiting import eventually
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeEngine]:
-    async with fake_engine() as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -39,7 +23,7 @@ async def ecs(
     monkeypatch.setattr("ecs.tasks.pooled_containers._FIRST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr("ecs.tasks.pooled_containers._LOOK_ROUND_SECONDS", 0.1)
     async with running_ecs(tmp_path, fake.docker_host, warm_images=f"{BUSYBOX}=2") as ecs:
-        ecs.init.mount = InitMount("0123456789ab")
+        ecs.init.mount = INIT
         ecs.warm_pool.meet(RESOURCES, Profile.STANDARD)
         await ready(ecs)
         yield ecs
@@ -48,14 +32,6 @@ async def ecs(
 
 async def ready(ecs: Ecs) -> None:
     await eventually(lambda: ecs.warm_pool.counts["idle"] == 2 and ecs.is_idle())
-
-
-async def end_of(ecs: Ecs, *cmd: str) -> tuple[Task, TaskResult, bytes]:
-    task = ecs.submit(*cmd)
-    result = await result_of(task)
-    stdout = (await task.output.excerpt(Stream.STDOUT)).head
-    await ecs.dispatcher.release(task)
-    return task, result, stdout
 
 
 async def test_a_hit_asks_the_engine_for_nothing_but_the_image_and_a_name(
