@@ -1,4 +1,4 @@
-"""What an engine can do wrong, and what must be true of ECS afterwards."""
+"""What an engine can do wrong, and how a test sees what became of ECS and its tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
