@@ -1,14 +1,10 @@
 """Verbs that bring files into a container and out of it, as tar archives."""
 
-from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
+from ecs.docker_remote_api.connection import read_whole
+from ecs.docker_remote_api.verb import Verb
 
 
-class _ArchiveVerb:
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
-
-
-class AsyncArchivePutter(_ArchiveVerb):
+class AsyncArchivePutter(Verb):
     """``PUT /containers/{id}/archive``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/PutContainerArchive
@@ -26,7 +22,7 @@ class AsyncArchivePutter(_ArchiveVerb):
         )
 
 
-class AsyncArchiveGetter(_ArchiveVerb):
+class AsyncArchiveGetter(Verb):
     """``GET /containers/{id}/archive``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerArchive
@@ -42,4 +38,4 @@ class AsyncArchiveGetter(_ArchiveVerb):
         async with self._api.stream(
             "GET", f"/containers/{container}/archive", params={"path": path}
         ) as response:
-            return b"".join([chunk async for chunk in chunks(response)])
+            return await read_whole(response)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ecs.docker_remote_api.fields import parsed
 from ecs.docker_remote_api.operations import operation_name
 from ecs.errors import (
     EngineConflictError,
@@ -175,12 +176,9 @@ class DockerRemoteApi:
                     answer = await response.read()
         if not answer.strip():
             return None
-        try:
-            return json.loads(answer)
-        except (ValueError, RecursionError) as error:
-            raise EngineProtocolError(
-                f"the engine answered {method} {path} with something that is not JSON"
-            ) from error
+        return parsed(
+            answer, f"the engine answered {method} {path} with something that is not JSON"
+        )
 
     @asynccontextmanager
     async def stream(
@@ -268,6 +266,15 @@ async def chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     with _translated(None):
         async for chunk in response.content.iter_any():
             yield chunk
+
+
+async def read_whole(response: aiohttp.ClientResponse) -> bytes:
+    """Return a response's body when all of it has arrived; only the caller bounds the wait.
+
+    Raises:
+        EngineError: the connection broke.
+    """
+    return b"".join([chunk async for chunk in chunks(response)])
 
 
 def format_version(version: Version) -> str:

@@ -1,10 +1,26 @@
 """Typed look-ups in the engine's answers: a missing or mistyped field is a protocol error."""
 
+import json
 from typing import Any, TypeVar
 
 from ecs.errors import EngineProtocolError
 
 T = TypeVar("T")
+
+
+def parsed(body: bytes, complaint: str) -> Any:
+    """Return a JSON document; ``complaint`` is the text of the error where there is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise EngineProtocolError(complaint) from error
+
+
+def elements(answer: object, of: str) -> list[Any]:
+    """Return a list ``of`` something, the whole of an answer."""
+    if not isinstance(answer, list):
+        raise EngineProtocolError(f"the engine's list of {of} is not a list")
+    return answer
 
 
 def text(answer: object, name: str) -> str:

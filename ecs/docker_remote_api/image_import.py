@@ -3,21 +3,19 @@
 import re
 from collections.abc import Sequence
 
-from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
+from ecs.docker_remote_api.connection import read_whole
 from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.docker_remote_api.verb import Verb
 from ecs.errors import EngineFailedError
 
 _IMAGE_ID = re.compile(rb'"status":\s*"(sha256:[0-9a-f]{64})"')
 
 
-class AsyncImageImporter:
+class AsyncImageImporter(Verb):
     """``POST /images/create`` with the image's one layer.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageCreate
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def import_layer(
         self, reference: ImageReference, archive: bytes, changes: Sequence[str]
@@ -35,21 +33,18 @@ class AsyncImageImporter:
         async with self._api.stream(
             "POST", "/images/create", params=params, body=archive
         ) as response:
-            answer = b"".join([chunk async for chunk in chunks(response)])
+            answer = await read_whole(response)
         found = _IMAGE_ID.search(answer)
         if found is None:
             raise EngineFailedError(f"the engine imported no image: {answer.decode().strip()}")
         return found[1].decode()
 
 
-class AsyncImageDeleter:
+class AsyncImageDeleter(Verb):
     """``DELETE /images/{name}``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageDelete
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def delete(self, reference: ImageReference) -> None:
         """Delete an image that no container uses.

@@ -1,15 +1,15 @@
 """Verbs about images: inspect, list, pull."""
 
-import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ecs.docker_remote_api.connection import DockerRemoteApi, chunks
+from ecs.docker_remote_api.connection import chunks
 from ecs.docker_remote_api.credentials import RegistryCredentials
-from ecs.docker_remote_api.fields import integer, mapping, text, texts
+from ecs.docker_remote_api.fields import elements, integer, mapping, parsed, text, texts
 from ecs.docker_remote_api.image_reference import ImageReference
+from ecs.docker_remote_api.verb import Verb
 from ecs.errors import (
     EngineError,
     EngineFailedError,
@@ -54,14 +54,11 @@ class LocalImage:
     entrypoint: tuple[str, ...] = ()
 
 
-class AsyncImageInspector:
+class AsyncImageInspector(Verb):
     """``GET /images/{name}/json``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageInspect
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def image(self, reference: ImageReference) -> LocalImage:
         """Return a local image.
@@ -82,14 +79,11 @@ class AsyncImageInspector:
         )
 
 
-class AsyncImageLister:
+class AsyncImageLister(Verb):
     """``GET /images/json``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageList
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def image_ids(self) -> frozenset[str]:
         """Return the ids of all local images.
@@ -98,19 +92,14 @@ class AsyncImageLister:
             EngineError: no answer, or none of the API.
         """
         answer = await self._api.request("GET", "/images/json")
-        if not isinstance(answer, list):
-            raise EngineProtocolError("the engine's list of images is not a list")
-        return frozenset(text(image, "Id") for image in answer)
+        return frozenset(text(image, "Id") for image in elements(answer, "images"))
 
 
-class AsyncImagePuller:
+class AsyncImagePuller(Verb):
     """``POST /images/create``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageCreate
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def pull(
         self,
@@ -156,14 +145,11 @@ class AsyncImagePuller:
                     raise ImagePullFailedError("the engine broke the pull off without a reason")
 
 
-class AsyncDistributionInspector:
+class AsyncDistributionInspector(Verb):
     """``GET /distribution/{name}/json``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Distribution/operation/DistributionInspect
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def check(
         self,
@@ -208,10 +194,7 @@ def _registry_errors() -> Iterator[None]:
 
 
 def _progress(line: bytes) -> PullProgress:
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise EngineProtocolError("a pull's progress line is not JSON") from error
+    document = parsed(line, "a pull's progress line is not JSON")
     failure = mapping(document, "errorDetail")
     if failure or "error" in document:
         raise _pull_error(str(failure.get("message") or document.get("error")))

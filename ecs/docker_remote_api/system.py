@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.fields import boolean, integer, mapping, text, texts
+from ecs.docker_remote_api.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,11 @@ class EngineInfo:
     """Its architecture, as ``uname -m`` names it."""
 
 
-class AsyncEngineInfoReader:
+class AsyncEngineInfoReader(Verb):
     """``GET /info``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System/operation/SystemInfo
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def read(self) -> EngineInfo:
         """Return the engine's version, CPUs, memory, runtimes and architecture.
@@ -62,7 +59,7 @@ class EngineFacts:
     missing_limits: tuple[str, ...]
 
 
-class AsyncEngineFactsReader:
+class AsyncEngineFactsReader(Verb):
     """``GET /info``, for an operator.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System/operation/SystemInfo
@@ -74,9 +71,6 @@ class AsyncEngineFactsReader:
         "CpuCfsQuota": "CPU",
         "PidsLimit": "processes",
     }
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def read(self) -> EngineFacts:
         """Return what the engine says of itself and its kernel.
@@ -99,14 +93,11 @@ class AsyncEngineFactsReader:
         )
 
 
-class AsyncNetworkInspector:
+class AsyncNetworkInspector(Verb):
     """``GET /networks/{name}``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Network/operation/NetworkInspect
     """
-
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
 
     async def options(self, name: str) -> dict[str, object]:
         """Return the driver options of a network.

@@ -5,17 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ecs.docker_remote_api.connection import DockerRemoteApi
-from ecs.docker_remote_api.fields import text
+from ecs.docker_remote_api.fields import elements, text
+from ecs.docker_remote_api.verb import Verb
 from ecs.errors import EngineProtocolError
 
 
-class _VolumeVerb:
-    def __init__(self, api: DockerRemoteApi) -> None:
-        self._api = api
-
-
-class AsyncVolumeCreator(_VolumeVerb):
+class AsyncVolumeCreator(Verb):
     """``POST /volumes/create``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeCreate
@@ -40,7 +35,7 @@ class ListedVolume:
     created: float
 
 
-class AsyncVolumeLister(_VolumeVerb):
+class AsyncVolumeLister(Verb):
     """``GET /volumes``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeList
@@ -56,9 +51,12 @@ class AsyncVolumeLister(_VolumeVerb):
             "GET", "/volumes", params={"filters": json.dumps({"label": [label]})}
         )
         volumes = answer.get("Volumes") if isinstance(answer, dict) else answer
-        if volumes is not None and not isinstance(volumes, list):
-            raise EngineProtocolError("the engine's list of volumes is not a list")
-        return [ListedVolume(text(item, "Name"), _created(item)) for item in volumes or ()]
+        if volumes is None:  # so the engine writes an empty list
+            return []
+        return [
+            ListedVolume(text(item, "Name"), _created(item))
+            for item in elements(volumes, "volumes")
+        ]
 
 
 def _created(volume: object) -> float:
@@ -68,7 +66,7 @@ def _created(volume: object) -> float:
         raise EngineProtocolError("the engine's list of volumes has no such time") from error
 
 
-class AsyncVolumeDeleter(_VolumeVerb):
+class AsyncVolumeDeleter(Verb):
     """``DELETE /volumes/{name}``.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeDelete

@@ -10,7 +10,7 @@ from tests import images
 from tests.client import Caller, calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
-from tests.fake_engine import Connection, FakeEngine, Request, fake_engine
+from tests.fake_engine import fake_engine, held
 from tests.service_log import errors, logged, seen
 from tests.services import ECService
 from tests.traces import files_in
@@ -119,32 +119,20 @@ async def test_a_client_may_leave_while_its_container_is_created(
             ECS_SWEEP_INTERVAL_SECONDS="3600",
         )
         async with calling(service.url) as caller:
-            create = Held(fake)
-            fake.next("create", create)
+            created = asyncio.Event()
+            fake.next("create", held(fake.play, created))
             client = Client(caller, accept, "sleep", "3600")
             await eventually(lambda: fake.count("create"), PATIENT_SECONDS)
             await client.leave()
             # Some later request is answered: the service knows by now that the client has gone.
             for _ in range(10):
                 assert (await caller.run("echo")).status == 201
-            create.released.set()
+            created.set()
 
             await eventually(seen(service, 1, "task ended", outcome="canceled"), PATIENT_SECONDS)
             await eventually(lambda: not fake.containers, PATIENT_SECONDS)
         await service.stop()
         assert not fake.containers
-
-
-class Held:
-    """A verb that the engine does not carry out before it is released."""
-
-    def __init__(self, fake: FakeEngine) -> None:
-        self._fake = fake
-        self.released = asyncio.Event()
-
-    async def __call__(self, request: Request, connection: Connection) -> None:
-        await self.released.wait()
-        await self._fake.play(request, connection)
 
 
 async def test_many_clients_may_leave_at_once(ecservice: StartService, engine: EngineProbe) -> None:

@@ -2,18 +2,35 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
-from ecs.tasks.dispatcher import RunnerFactory
+from ecs.tasks.admission import Admission
+from ecs.tasks.dispatcher import RunnerFactory, TaskDispatcher
 from ecs.tasks.model import Start, Task
 from ecs.tasks.states import Outcome
+from tests.unit import builders
 
+LONG_SECONDS = 60.0
 Run = Callable[[Task], Awaitable[None]]
 
 
-def scripted(run: Run) -> RunnerFactory:
-    """What a dispatcher makes its runners with."""
-    return cast("RunnerFactory", lambda task: _ScriptedRunner(task, run))
+def dispatcher_of(
+    run: Run,
+    admission: Admission | None = None,
+    *,
+    running: int = 10,
+    queued: int = 0,
+    **fields: Any,
+) -> TaskDispatcher:
+    """A dispatcher whose tasks are run so, and at most so many run and wait."""
+    defaults: dict[str, Any] = {
+        "output_limits": builders.OUTPUT_LIMITS,
+        "queue_timeout_seconds": LONG_SECONDS,
+        "drain_timeout_seconds": LONG_SECONDS,
+    }
+    new_runner = cast("RunnerFactory", lambda task: _ScriptedRunner(task, run))
+    admission = admission or Admission(max_starting=1, max_running=running, max_queued=queued)
+    return TaskDispatcher(admission, new_runner, **defaults | fields)
 
 
 class _ScriptedRunner:

@@ -7,14 +7,13 @@ import pytest
 import ecs
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.tasks.admission import Admission
-from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.reaper import Reaper
 from ecs.telemetry.catalog import CATALOG
 from ecs.telemetry.telemetry import Telemetry
 from tests.expositions import families, labels
 from tests.unit import builders
 from tests.unit.metrics_table import BEGIN_MARKER, END_MARKER, metrics_table
-from tests.unit.scripted_runner import scripted, succeed
+from tests.unit.scripted_runner import dispatcher_of, succeed
 from tests.unit.walked import TO_THE_END, end, walk
 
 
@@ -28,16 +27,9 @@ def document() -> str:
 async def exposition(no_engine: DockerRemoteApi, tmp_path: Path) -> str:
     """What is exposed once everything has happened."""
     telemetry, admission = Telemetry(), Admission(max_starting=1, max_running=1, max_queued=1)
-    dispatcher = TaskDispatcher(
-        admission,
-        scripted(succeed),
-        output_limits=builders.OUTPUT_LIMITS,
-        queue_timeout_seconds=60,
-        drain_timeout_seconds=60,
-    )
     reaper = Reaper(no_engine, admission)
     telemetry.metrics.watch(
-        dispatcher=dispatcher,
+        dispatcher=dispatcher_of(succeed, admission),
         admission=admission,
         reaper=reaper,
         pools={

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from yarl import URL
 
-from ecs.ecsctl.options import echo_json, json_option, shown
+from ecs.ecsctl.options import echo_json, http_url, json_option, shown
 from ecs.ecsctl.probe import checks, textfile
 from ecs.ecsctl.probe.checks import Outcome, Target
 
@@ -100,12 +100,7 @@ def probe(
 
 
 def _url(text: str) -> URL:
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}", param_hint="'--url'") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise click.BadParameter("it takes https://HOST or http://HOST", param_hint="'--url'")
+    url = http_url(text, option="--url", takes="https://HOST or http://HOST")
     if url.user is not None or url.password is not None:
         # Everybody on the machine can read a program's arguments.
         told = "no key and secret in it: use --key-file"

@@ -3,7 +3,7 @@
 https://github.com/flatcar/coreos-cloudinit/blob/flatcar-master/Documentation/cloud-config.md
 """
 
-from ecs.ecsctl.provisioning.cloud_yaml import document
+from ecs.ecsctl.provisioning.cloud_yaml import document, identity
 from ecs.ecsctl.provisioning.model import Node, Unit
 
 
@@ -16,12 +16,7 @@ def render(node: Node) -> str:
     units += [_unit(unit) for unit in node.units if unit.name.endswith(".target")]
     return document(
         {
-            "hostname": node.host_name,
-            **(
-                {"ssh_authorized_keys": list(node.ssh_authorized_keys)}
-                if node.ssh_authorized_keys
-                else {}
-            ),
+            **identity(node),
             "write_files": [
                 {
                     "path": file.path,

@@ -3,7 +3,7 @@
 https://cloudinit.readthedocs.io/en/latest/reference/modules.html
 """
 
-from ecs.ecsctl.provisioning.cloud_yaml import document
+from ecs.ecsctl.provisioning.cloud_yaml import document, identity
 from ecs.ecsctl.provisioning.model import WWW_DATA, Node
 
 _GROUPS = {0: "root", WWW_DATA: "www-data"}
@@ -17,12 +17,7 @@ def render(node: Node) -> str:
     files += [(f"{_UNITS}/{unit.name}", 0o644, 0, unit.content) for unit in node.units]
     return document(
         {
-            "hostname": node.host_name,
-            **(
-                {"ssh_authorized_keys": list(node.ssh_authorized_keys)}
-                if node.ssh_authorized_keys
-                else {}
-            ),
+            **identity(node),
             # Before the packages are there: the engine's first start is with our daemon.json.
             "write_files": [
                 {

@@ -1,8 +1,10 @@
-"""Writes YAML for both kinds of cloud-config: file modes quoted, texts as they are read."""
+"""What both kinds of cloud-config share: YAML whose file modes are quoted; the node's identity."""
 
 from typing import Any
 
 import yaml
+
+from ecs.ecsctl.provisioning.model import Node
 
 
 class _Dumper(yaml.SafeDumper):
@@ -16,6 +18,12 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+
+
+def identity(node: Node) -> dict[str, Any]:
+    """Return the keys with which both begin: the node's name, and who may log in."""
+    keys = list(node.ssh_authorized_keys)
+    return {"hostname": node.host_name, **({"ssh_authorized_keys": keys} if keys else {})}
 
 
 def document(content: dict[str, Any]) -> str:

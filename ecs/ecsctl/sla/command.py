@@ -10,7 +10,7 @@ import click
 from dateutil import tz
 from yarl import URL
 
-from ecs.ecsctl.options import echo_json, json_option, shown
+from ecs.ecsctl.options import echo_json, http_url, json_option, shown
 from ecs.ecsctl.sla import dates
 from ecs.ecsctl.sla.figures import Figures
 from ecs.ecsctl.sla.measure import History, NothingMeasuredError, Window, history, measure
@@ -82,8 +82,9 @@ def sla(
         raise click.BadParameter(
             f"it takes a file.svg or file.png, not {picture.name!r}", param_hint="'--plot'"
         )
+    prometheus = http_url(url, option="--prometheus", takes="http://HOST:PORT or https://HOST")
     try:
-        figures, course = asyncio.run(_asked(_url(url), job, window, with_history=bool(picture)))
+        figures, course = asyncio.run(_asked(prometheus, job, window, with_history=bool(picture)))
     except (PrometheusError, NothingMeasuredError) as error:
         raise click.ClickException(shown(str(error))) from error
     if picture is not None and course is not None:
@@ -133,18 +134,6 @@ def _time(option: str, text: str, now: datetime) -> datetime:
         return dates.parse(text, now)
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint=f"'{option}'") from error
-
-
-def _url(text: str) -> URL:
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}", param_hint="'--prometheus'") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise click.BadParameter(
-            "it takes http://HOST:PORT or https://HOST", param_hint="'--prometheus'"
-        )
-    return url
 
 
 def _draw(path: Path, course: History, objective: Objective, window: Window) -> None:

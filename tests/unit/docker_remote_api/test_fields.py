@@ -3,7 +3,15 @@ from typing import Any
 
 import pytest
 
-from ecs.docker_remote_api.fields import boolean, integer, mapping, text, texts
+from ecs.docker_remote_api.fields import (
+    boolean,
+    elements,
+    integer,
+    mapping,
+    parsed,
+    text,
+    texts,
+)
 from ecs.errors import EngineProtocolError
 
 GOOD: list[tuple[Callable[[object, str], Any], Any]] = [
@@ -72,3 +80,17 @@ def test_what_is_empty_may_come_as_null_or_not_at_all(answer: dict[str, object])
 def test_a_boolean_is_no_whole_number() -> None:
     with pytest.raises(EngineProtocolError):
         integer({"StatusCode": True}, "StatusCode")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[" * 100_000], ids=["empty", "half", "no text", "deep"]
+)
+def test_what_is_no_document_is_a_protocol_error_in_the_callers_words(body: bytes) -> None:
+    with pytest.raises(EngineProtocolError, match=r"^the answer is not JSON$"):
+        parsed(body, "the answer is not JSON")
+
+
+@pytest.mark.parametrize("answer", [None, {}, "x"])
+def test_what_is_no_list_is_a_protocol_error_that_says_of_what(answer: object) -> None:
+    with pytest.raises(EngineProtocolError, match="the engine's list of volumes is not a list"):
+        elements(answer, "volumes")

@@ -12,15 +12,12 @@ from ecs import main
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.request_handlers.base import Services
 from ecs.settings import Settings
-from ecs.tasks.admission import Admission
-from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
 from ecs.tasks.output import OutputLimits
 from tests.unit import builders
 from tests.unit.request_handlers.bodies import body
-from tests.unit.scripted_runner import Run, scripted, succeed
+from tests.unit.scripted_runner import LONG_SECONDS, Run, dispatcher_of, succeed
 
-LONG_SECONDS = 60.0
 LIMITS = OutputLimits(excerpt_bytes=20, total_bytes=1000, memory_bytes=0, directory=None)
 
 
@@ -75,12 +72,8 @@ async def serving(
         await run(task)
 
     docker_host = "unix:///nowhere/docker.sock"
-    dispatcher = TaskDispatcher(
-        Admission(max_starting=1, max_running=running, max_queued=queued),
-        scripted(noted),
-        output_limits=LIMITS,
-        queue_timeout_seconds=LONG_SECONDS,
-        drain_timeout_seconds=0.001,
+    dispatcher = dispatcher_of(
+        noted, running=running, queued=queued, output_limits=LIMITS, drain_timeout_seconds=0.001
     )
     async with (
         DockerRemoteApi(EngineAddress(docker_host), timeout_seconds=LONG_SECONDS) as api,

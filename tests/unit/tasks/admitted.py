@@ -10,6 +10,7 @@ from ecs.tasks import admission as admission_module
 from ecs.tasks.admission import Admission
 
 LONG_SECONDS = 600.0
+REFILL_PATIENCE_SECONDS = 1.0
 MANY = 1000
 
 
@@ -30,6 +31,8 @@ class Waiting:
         self._admission = admission
         self._group = group
         self.granted: list[str] = []
+        self.released = asyncio.Event()
+        self.released.set()
         self.tasks: list[asyncio.Task[None]] = []
 
     async def begin(self, owner: str) -> "asyncio.Task[None]":
@@ -47,20 +50,27 @@ class Waiting:
         return await self._start(name, self._admission.enter_lane)
 
     async def cleanup(self, name: str) -> "asyncio.Task[None]":
-        """Ask for the place of a deletion, which takes no time once it has it."""
-
+        """Ask for the place of a deletion, which keeps it while `released` is not set."""
         return await self._create(self._pass_through(self._admission.cleanup(), name))
 
-    async def refill(self, name: str, *, patience_seconds: float = 1.0) -> "asyncio.Task[None]":
-        """Ask for the place of a refill, which takes no time once it has it."""
+    async def refill(
+        self, name: str, *, patience_seconds: float = REFILL_PATIENCE_SECONDS
+    ) -> "asyncio.Task[None]":
+        """Ask for the place of a refill, which keeps it while `released` is not set."""
         place = self._admission.refill(patience_seconds=patience_seconds)
         return await self._create(self._pass_through(place, name))
+
+    async def ask(self, *ways: str) -> None:
+        """Ask in these ways, the names of the methods above; each is recorded as its way."""
+        for way in ways:
+            await getattr(self, way)(way)
 
     async def _pass_through(
         self, place: contextlib.AbstractAsyncContextManager[None], name: str
     ) -> None:
         async with place:
             self.granted.append(name)
+            await self.released.wait()
 
     async def _start(self, name: str, ask: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         async def wait() -> None:

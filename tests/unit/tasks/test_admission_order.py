@@ -1,12 +1,13 @@
-import asyncio
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.tasks.admitted import (
+    REFILL_PATIENCE_SECONDS,
     admission_of,
     frozen_clock,
     occupied_lane,
@@ -15,8 +16,10 @@ from tests.unit.tasks.admitted import (
     waiting_for,
 )
 
-PATIENCE_SECONDS = 3.0
-REFILL_PATIENCE_SECONDS = 1.0
+DELETION_PATIENCE_SECONDS = 3.0
+TASKS = ("begin", "enter_lane")
+AFTER_A_DELETION = ("cleanup", *TASKS)
+AFTER_A_REFILL = ("refill", "cleanup", *TASKS)
 
 
 async def test_owners_take_turns_however_many_tasks_one_of_them_has() -> None:
@@ -68,15 +71,57 @@ async def test_nobody_has_a_second_turn_while_another_waits_for_the_first(
             )
 
 
-async def test_a_task_that_comes_back_from_its_pull_goes_before_the_queue() -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param(TASKS, id="a task that comes back from its pull before the queue"),
+        pytest.param(AFTER_A_DELETION, id="tasks before a deletion"),
+        pytest.param(AFTER_A_REFILL, id="everybody before a refill"),
+    ],
+)
+async def test_who_is_more_urgent_goes_first_however_late_it_came(ways: Sequence[str]) -> None:
     admission = await occupied_lane()
     async with waiting_for(admission) as waiting:
-        await waiting.begin("queued")
-        await waiting.enter_lane("returning")
+        await waiting.ask(*ways)
+
+        for _ in range(3):  # the place of the first task, and of the two that get it
+            await pass_on(admission)
+
+        assert waiting.granted == list(reversed(ways))
+
+
+@pytest.mark.parametrize(
+    ("ways", "seconds", "first"),
+    [
+        pytest.param(
+            AFTER_A_DELETION, DELETION_PATIENCE_SECONDS, "enter_lane", id="deletion: three seconds"
+        ),
+        pytest.param(
+            AFTER_A_DELETION,
+            DELETION_PATIENCE_SECONDS + 0.001,
+            "cleanup",
+            id="deletion: no longer",
+        ),
+        pytest.param(
+            AFTER_A_REFILL, REFILL_PATIENCE_SECONDS, "enter_lane", id="refill: one second"
+        ),
+        pytest.param(
+            AFTER_A_REFILL, REFILL_PATIENCE_SECONDS + 0.001, "refill", id="refill: no longer"
+        ),
+    ],
+)
+async def test_who_is_less_urgent_gives_way_for_a_while_and_no_longer(
+    ways: Sequence[str], seconds: float, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_on = frozen_clock(monkeypatch)
+    admission = await occupied_lane()
+    async with waiting_for(admission) as waiting:
+        await waiting.ask(*ways)
+        move_on(seconds)
 
         await pass_on(admission)
 
-        assert waiting.granted == ["returning"]
+        assert waiting.granted[0] == first
 
 
 async def test_a_task_that_comes_back_needs_no_second_place_among_the_running() -> None:
@@ -88,63 +133,24 @@ async def test_a_task_that_comes_back_needs_no_second_place_among_the_running() 
         assert waiting.granted == ["returning"]
 
 
-async def test_a_deletion_gives_way_to_tasks_that_came_after_it() -> None:
-    admission = await occupied_lane()
-    async with waiting_for(admission) as waiting:
-        await waiting.cleanup("deletion")
-        await waiting.begin("queued")
-        await waiting.enter_lane("returning")
-
-        for _ in range(3):
-            await pass_on(admission)
-
-        assert waiting.granted == ["returning", "queued", "deletion"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "first"),
-    [(PATIENCE_SECONDS, "returning"), (PATIENCE_SECONDS + 0.001, "deletion")],
-)
-async def test_a_deletion_gives_way_for_three_seconds_and_no_longer(
-    seconds: float, first: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    move_on = frozen_clock(monkeypatch)
-    admission = await occupied_lane()
-    async with waiting_for(admission) as waiting:
-        await waiting.cleanup("deletion")
-        await waiting.begin("queued")
-        await waiting.enter_lane("returning")
-        move_on(seconds)
-
-        await pass_on(admission)
-
-        assert waiting.granted[0] == first
-
-
 @pytest.mark.parametrize(("places", "deletions"), [(1, 1), (2, 1), (3, 2), (5, 4)])
 async def test_deletions_leave_one_place_to_tasks_where_there_is_more_than_one(
     places: int, deletions: int
 ) -> None:
     admission = admission_of(starting=places)
-    release = asyncio.Event()
-
-    async def hang() -> None:
-        async with admission.cleanup():
-            begun.append(None)
-            await release.wait()
-
-    begun: list[None] = []
-    async with asyncio.TaskGroup() as group:
+    async with waiting_for(admission) as waiting:
+        waiting.released.clear()
         for _ in range(places + 1):
-            group.create_task(hang())
-        await settle()
-        assert len(begun) == deletions
-        async with waiting_for(admission) as waiting:
-            await waiting.begin("task")
-            assert len(waiting.granted) == places - deletions
-        release.set()
+            await waiting.cleanup("deletion")
+        assert waiting.granted == ["deletion"] * deletions
+        task = await waiting.begin("task")
+        assert waiting.granted.count("task") == places - deletions
 
-    assert len(begun) == places + 1
+        task.cancel()
+        waiting.released.set()
+        await settle()
+
+        assert waiting.granted.count("deletion") == places + 1
 
 
 async def test_deletions_go_on_while_no_more_tasks_may_run() -> None:
@@ -155,41 +161,6 @@ async def test_deletions_go_on_while_no_more_tasks_may_run() -> None:
         await waiting.cleanup("deletion")
 
         assert waiting.granted == ["deletion"]
-
-
-async def test_a_refill_gives_way_to_everybody_who_came_after_it() -> None:
-    admission = await occupied_lane()
-    async with waiting_for(admission) as waiting:
-        await waiting.refill("refill")
-        await waiting.cleanup("deletion")
-        await waiting.begin("queued")
-        await waiting.enter_lane("returning")
-
-        for _ in range(3):
-            await pass_on(admission)
-
-        assert waiting.granted == ["returning", "queued", "deletion", "refill"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "first"),
-    [(REFILL_PATIENCE_SECONDS, "returning"), (REFILL_PATIENCE_SECONDS + 0.001, "refill")],
-)
-async def test_a_refill_gives_way_for_one_second_and_no_longer(
-    seconds: float, first: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    move_on = frozen_clock(monkeypatch)
-    admission = await occupied_lane()
-    async with waiting_for(admission) as waiting:
-        await waiting.refill("refill")
-        await waiting.cleanup("deletion")
-        await waiting.begin("queued")
-        await waiting.enter_lane("returning")
-        move_on(seconds)
-
-        await pass_on(admission)
-
-        assert waiting.granted[0] == first
 
 
 async def test_of_refills_the_one_whose_patience_ends_first_is_the_next() -> None:
@@ -221,22 +192,16 @@ async def test_a_refill_of_endless_patience_gives_way_to_tasks_for_ever(
 
 async def test_of_refills_one_at_a_time_has_a_place() -> None:
     admission = admission_of(starting=4)
-    begun: list[None] = []
-    release = asyncio.Event()
+    async with waiting_for(admission) as waiting:
+        waiting.released.clear()
+        await waiting.refill("first")
+        await waiting.refill("second")
+        assert waiting.granted == ["first"]
 
-    async def hang() -> None:
-        async with admission.refill(patience_seconds=REFILL_PATIENCE_SECONDS):
-            begun.append(None)
-            await release.wait()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(2):
-            group.create_task(hang())
+        waiting.released.set()
         await settle()
-        assert len(begun) == 1
-        release.set()
 
-    assert len(begun) == 2
+        assert waiting.granted == ["first", "second"]
 
 
 async def test_a_refill_leaves_the_last_place_to_the_task_that_comes_next() -> None:

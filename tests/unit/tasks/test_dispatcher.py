@@ -1,36 +1,23 @@
 """The dispatcher beside runners that do what a test says; real ones need an engine."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import structlog
 
 from ecs.errors import DrainingError, EcsError, QueueFullError, TooManyTasksError
 from ecs.tasks import dispatcher as dispatcher_module
-from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task, TraceContext
 from ecs.tasks.states import Outcome, TaskState
 from tests.unit import builders
-from tests.unit.scripted_runner import Run, go_on_for_ever, scripted, succeed
-
-LONG_SECONDS = 60.0
-
-
-@asynccontextmanager
-async def dispatcher_of(
-    run: Run, *, running: int = 10, queued: int = 0, drain_timeout_seconds: float = LONG_SECONDS
-) -> AsyncIterator[TaskDispatcher]:
-    async with TaskDispatcher(
-        Admission(max_starting=1, max_running=running, max_queued=queued),
-        scripted(run),
-        output_limits=builders.OUTPUT_LIMITS,
-        queue_timeout_seconds=LONG_SECONDS,
-        drain_timeout_seconds=drain_timeout_seconds,
-    ) as dispatcher:
-        yield dispatcher
+from tests.unit.scripted_runner import (
+    LONG_SECONDS,
+    Run,
+    dispatcher_of,
+    go_on_for_ever,
+    succeed,
+)
 
 
 def submit(dispatcher: TaskDispatcher, owner: str = "somebody") -> Task:
@@ -251,14 +238,7 @@ TRACE = TraceContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 @pytest.mark.parametrize("run", [succeed, go_on_for_ever])
 async def test_an_observer_is_told_of_each_task_at_its_beginning_and_at_its_end(run: Run) -> None:
     witness = Witness()
-    async with TaskDispatcher(
-        Admission(max_starting=1, max_running=1, max_queued=1),
-        scripted(run),
-        output_limits=builders.OUTPUT_LIMITS,
-        queue_timeout_seconds=LONG_SECONDS,
-        drain_timeout_seconds=LONG_SECONDS,
-        observers=(witness,),
-    ) as dispatcher:
+    async with dispatcher_of(run, observers=[witness]) as dispatcher:
         task = submit(dispatcher)
         at_first = list(witness.told)
         if run is go_on_for_ever:

@@ -8,14 +8,12 @@ from structlog.testing import capture_logs
 
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.operations import operation_name
-from ecs.tasks.admission import Admission
-from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome
 from ecs.telemetry.telemetry import Telemetry
 from tests.unit import builders
 from tests.unit.request_handlers.serving import Site, serving
-from tests.unit.scripted_runner import scripted
+from tests.unit.scripted_runner import dispatcher_of
 from tests.unit.walked import WITH_A_PULL, end, walk
 
 TASKS = 20_000
@@ -55,12 +53,10 @@ async def test_metrics_after_20000_tasks_of_500_images_are_as_large_as_after_the
     )
     requests = [builders.task_request(image=next(images)) for _ in range(TASKS)]
     sizes = []
-    async with TaskDispatcher(
-        Admission(max_starting=1, max_running=TASKS_AT_A_TIME, max_queued=TASKS_AT_A_TIME),
-        scripted(run),
-        output_limits=builders.OUTPUT_LIMITS,
-        queue_timeout_seconds=60,
-        drain_timeout_seconds=60,
+    async with dispatcher_of(
+        run,
+        running=TASKS_AT_A_TIME,
+        queued=TASKS_AT_A_TIME,
         observers=(telemetry.metrics, telemetry.tracing),
     ) as dispatcher:
         for first in range(0, TASKS, TASKS_AT_A_TIME):

@@ -7,14 +7,13 @@ import pytest
 from ecs.docker_remote_api.connection import UNREACHABLE, DockerRemoteApi
 from ecs.docker_remote_api.operations import OPERATIONS
 from ecs.tasks.admission import Admission
-from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.states import Outcome, RunnerState
 from ecs.telemetry.telemetry import Telemetry
 from tests.expositions import families, samples, value
 from tests.unit import builders
-from tests.unit.scripted_runner import go_on_for_ever, scripted
+from tests.unit.scripted_runner import dispatcher_of, go_on_for_ever
 from tests.unit.walked import TO_CREATION, TO_THE_END, WITH_A_PULL, end, walk
 
 
@@ -155,13 +154,7 @@ def test_http_requests_count_by_route_method_and_code() -> None:
 async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_path: Path) -> None:
     telemetry = Telemetry()
     admission = Admission(max_starting=1, max_running=1, max_queued=7)
-    dispatcher = TaskDispatcher(
-        admission,
-        scripted(go_on_for_ever),
-        output_limits=builders.OUTPUT_LIMITS,
-        queue_timeout_seconds=60,
-        drain_timeout_seconds=0.001,
-    )
+    dispatcher = dispatcher_of(go_on_for_ever, admission, drain_timeout_seconds=0.001)
     async with Reaper(no_engine, admission) as reaper, dispatcher:
         sandboxes = builders.no_sandboxes(no_engine, admission, reaper)
         sandboxes.hits, sandboxes.misses, sandboxes.containers.made = 5, 2, 3

@@ -3,8 +3,6 @@
 import asyncio
 import io
 import tarfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,35 +10,18 @@ from structlog.testing import capture_logs
 from ecs.tasks import init_volume
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.states import Outcome
-from tests.fake_engine import (
-    FakeEngine,
-    Script,
-    answers,
-    closes,
-    fake_engine,
-    image_id,
-    sends,
-    streams,
-)
-from tests.harness import Ecs, running_ecs
+from tests.fake_engine import FakeEngine, Script, answers, closes, image_id, sends, streams
+from tests.harness import Ecs
 from tests.waiting import eventually
 
 PROGRAM = b"\x7fELF and so on"
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeEngine]:
-    async with fake_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-async def ecs(fake: FakeEngine, tmp_path: Path) -> AsyncIterator[Ecs]:
-    async with running_ecs(tmp_path, fake.docker_host) as ecs:
-        ecs.init._program_for = lambda _: PROGRAM
-        yield ecs
-        fake.behave()
-        await eventually(lambda: not fake.containers and ecs.is_idle())
+def ecs(ecs: Ecs) -> Ecs:
+    """ECS that has a program for the engine's machine, which nothing will run."""
+    ecs.init._program_for = lambda _: PROGRAM
+    return ecs
 
 
 def tar(**entry: object) -> Script:
@@ -59,7 +40,7 @@ async def test_the_volume_is_filled_once(ecs: Ecs, fake: FakeEngine) -> None:
     await ecs.init.prepare("x86_64")
 
     assert ecs.init.mount
-    (put,) = [request for request in fake.requests if request.verb == "put_archive"]
+    (put,) = fake.asked("put_archive")
     with tarfile.open(fileobj=io.BytesIO(put.body)) as archive:
         (entry,) = archive
         assert (entry.name, entry.mode, entry.uid) == ("init", 0o555, 0)
@@ -68,21 +49,41 @@ async def test_the_volume_is_filled_once(ecs: Ecs, fake: FakeEngine) -> None:
 @pytest.mark.parametrize(
     ("verb", "script"),
     [
-        ("create_volume", answers(500, {"message": "no"})),
-        ("inspect_image", answers(500, {"message": "no"})),
-        ("pull", answers(200, {"error": "no space left"})),
-        ("pull", closes),
-        ("create", answers(404, {"message": "no such image"})),
-        ("get_archive", answers(500, {"message": "no"})),
-        ("get_archive", tar(mode=0o444)),
-        ("get_archive", tar(type=tarfile.DIRTYPE)),
-        ("get_archive", streams(b"")),
-        ("get_archive", streams(b"no archive")),
-        ("get_archive", sends(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx")),
-        ("put_archive", answers(500, {"message": "no space left"})),
-        ("put_archive", answers(200)),
-        ("list_volumes", answers(200, {"Volumes": "none"})),
-        ("list_volumes", answers(200, {"Volumes": [{"Name": "x", "CreatedAt": "long ago"}]})),
+        pytest.param(
+            "create_volume", answers(500, {"message": "no"}), id="create_volume: no volume"
+        ),
+        pytest.param(
+            "inspect_image",
+            answers(500, {"message": "no"}),
+            id="inspect_image: no word of the image",
+        ),
+        pytest.param("pull", answers(200, {"error": "no space left"}), id="pull: no image"),
+        pytest.param("pull", closes, id="pull: no end of the import"),
+        pytest.param(
+            "create", answers(404, {"message": "no such image"}), id="create: no container"
+        ),
+        pytest.param(
+            "get_archive", answers(500, {"message": "no"}), id="get_archive: no archive back"
+        ),
+        pytest.param("get_archive", tar(mode=0o444), id="get_archive: not executable"),
+        pytest.param("get_archive", tar(type=tarfile.DIRTYPE), id="get_archive: a directory"),
+        pytest.param("get_archive", streams(b""), id="get_archive: nothing"),
+        pytest.param("get_archive", streams(b"no archive"), id="get_archive: garbage"),
+        pytest.param(
+            "get_archive",
+            sends(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"),
+            id="get_archive: cut off",
+        ),
+        pytest.param(
+            "put_archive", answers(500, {"message": "no space left"}), id="put_archive: no space"
+        ),
+        pytest.param("put_archive", answers(200), id="put_archive: taken and not there"),
+        pytest.param("list_volumes", answers(200, {"Volumes": "none"}), id="list_volumes: no list"),
+        pytest.param(
+            "list_volumes",
+            answers(200, {"Volumes": [{"Name": "x", "CreatedAt": "long ago"}]}),
+            id="list_volumes: no time",
+        ),
     ],
 )
 async def test_an_engine_that_does_not_take_the_init_runs_tasks_without_it(

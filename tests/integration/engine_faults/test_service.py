@@ -1,7 +1,5 @@
 """The service over an engine that is not there, or not well: it serves, and says what is wrong."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -10,46 +8,42 @@ from tests.client import Answer, Caller, calling, events
 from tests.conftest import StartService
 from tests.fake_engine import (
     DAEMON_ERROR,
-    RAW_STREAM,
+    REMOTE_IMAGE,
     STDOUT,
-    Connection,
     FakeEngine,
-    Request,
     Script,
     answers,
+    attached,
     closes,
-    fake_engine,
     frame,
     hangs,
     hangs_after_head,
     sends,
     streams,
 )
+from tests.integration.engine_faults import faults
 from tests.service_log import logged, seen
 from tests.services import ECService
 from tests.waiting import eventually
 
 PROBLEM = Draft202012Validator(load_schema("problem"))
 HEALTH = Draft202012Validator(load_schema("health"))
-IMAGE = "registry.example/team/image:1"
 PATIENT_SECONDS = 60
 
-FAULTS: dict[str, Script] = {
-    "answers 500": answers(500, {"message": "it burns"}),
-    "answers 500 without a word": answers(500),
-    "answers garbage": sends(b"\x00\xff\xfe what is this\r\n\r\n"),
-    "closes at once": closes,
-    "closes within the headers": sends(b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "closes within a document": streams(b'{"Id": "x', ends=False),
-    "never answers": hangs,
-    "never ends its answer": hangs_after_head,
+FAULTS = {
+    name: faults.FAULTS[name].script
+    for name in (
+        "answers 500",
+        "answers 500 without a word",
+        "answers garbage",
+        "closes at once",
+        "closes within the headers",
+        "closes within a chunk",
+        "never answers",
+        "never ends its answer",
+    )
 }
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeEngine]:
-    async with fake_engine() as engine:
-        yield engine
+"""A service takes its time to start: not every fault is tried on one."""
 
 
 async def service_on(fake: FakeEngine, ecservice: StartService, **settings: str) -> ECService:
@@ -69,6 +63,14 @@ async def is_ready(caller: Caller) -> bool:
     return (await caller.get("/readyz")).status == 200
 
 
+async def health(caller: Caller) -> tuple[int, str, dict[str, str]]:
+    """Status and colour of the whole, and what is told of the engine."""
+    answer = await caller.get("/v1.1/_health?quick=false")
+    HEALTH.validate(answer.document)
+    document = answer.document
+    return answer.status, document["status"], document["details"]["docker_remote_api"]
+
+
 def bugs(service: ECService) -> list[str]:
     return [line["event"] for line in service.log_lines() if "bug" in line["event"]]
 
@@ -85,17 +87,14 @@ async def test_a_service_without_an_engine_serves_and_is_ready_once_there_is_one
         assert (await caller.get("/readyz")).status == 503
         assert (await caller.get("/v1.1/_noop")).status == 200
         assert (await caller.get("/v1.1/_health?quick=true")).status == 200
-        health = await caller.get("/v1.1/_health?quick=false")
-        HEALTH.validate(health.document)
-        assert (health.status, health.document["status"]) == (503, "red")
-        assert health.document["details"]["docker_remote_api"]["connectivity"] == "red"
+        status, colour, engine = await health(caller)
+        assert (status, colour, engine["connectivity"]) == (503, "red", "red")
         assert refused(await caller.run("echo")) == (502, "engine_unreachable")
 
         await fake.start()
         await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
-        health = await caller.get("/v1.1/_health?quick=false")
-        HEALTH.validate(health.document)
-        assert (health.status, health.document["status"]) == (200, "green")
+        status, colour, _ = await health(caller)
+        assert (status, colour) == (200, "green")
         answer = await caller.run("echo", "hello")
         assert (answer.status, answer.stdout) == (201, b"hello\n")
 
@@ -191,11 +190,9 @@ async def test_the_health_of_a_failing_engine_is_red(
     service = await service_on(fake, ecservice)
     async with calling(service.url) as caller:
         fake.always("ping", FAULTS[fault])
-        health = await caller.get("/v1.1/_health?quick=false")
+        status, colour, engine = await health(caller)
 
-    HEALTH.validate(health.document)
-    assert (health.status, health.document["status"]) == (503, "red")
-    engine = health.document["details"]["docker_remote_api"]
+    assert (status, colour) == (503, "red")
     assert (engine["connectivity"], engine["api_version"]) == (connectivity, "red")
 
 
@@ -227,7 +224,7 @@ async def test_a_failing_pull_is_told_with_its_own_status(
     service = await service_on(fake, ecservice, ECS_PULL_TIMEOUT_SECONDS="1")
     async with calling(service.url) as caller:
         fake.next("pull", script)
-        assert refused(await caller.run("echo", image=IMAGE)) == (status, code)
+        assert refused(await caller.run("echo", image=REMOTE_IMAGE)) == (status, code)
     assert not bugs(service)
 
 
@@ -251,17 +248,13 @@ async def test_what_the_engine_refuses_is_a_422_in_its_own_words(
         assert detail is None or answer.document["detail"] == detail
 
 
-async def attach_that_breaks(_: Request, connection: Connection) -> None:
-    await connection.head(200, Content_Type=RAW_STREAM)
-    await connection.send(frame(STDOUT, b"half ") + frame(DAEMON_ERROR, b"disk gone"))
-
-
 async def test_a_stream_of_events_ends_with_the_problem(
     fake: FakeEngine, ecservice: StartService
 ) -> None:
     service = await service_on(fake, ecservice)
     async with calling(service.url) as caller:
-        fake.next("attach", attach_that_breaks)
+        breaks = attached(frame(STDOUT, b"half ") + frame(DAEMON_ERROR, b"disk gone"))
+        fake.next("attach", breaks)
         async with caller.stream("text/event-stream", "sleep", "3600") as response:
             *_, last = [event async for event in events(response)]
 
@@ -284,13 +277,9 @@ async def test_an_engine_whose_api_is_too_old_is_not_used(
         answer = await caller.run("echo")
         assert refused(answer) == (502, "engine_error")
         assert "1.41 or newer" in answer.document["detail"]
-        health = await caller.get("/v1.1/_health?quick=false")
-        engine = health.document["details"]["docker_remote_api"]
-        assert (health.status, engine["connectivity"], engine["api_version"]) == (
-            503,
-            "green",
-            "red",
-        )
+        status, _, engine = await health(caller)
+        assert status == 503
+        assert (engine["connectivity"], engine["api_version"]) == ("green", "red")
 
         fake.api_version = "1.41"
         await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
@@ -303,9 +292,9 @@ async def test_an_engine_from_the_future_is_spoken_to_in_our_version(
     service = await service_on(fake, ecservice)
     async with calling(service.url) as caller:
         assert (await caller.run("echo")).status == 201
-        health = await caller.get("/v1.1/_health?quick=false")
+        _, _, engine = await health(caller)
 
-    assert health.document["details"]["docker_remote_api"]["engine_api_version"] == "1.99"
+    assert engine["engine_api_version"] == "1.99"
     assert {request.version for request in fake.requests} == {"", "1.51"}
 
 

@@ -1,14 +1,11 @@
 """Where the init could not say how its task ended, the engine's own word counts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.tasks import init_run
-from ecs.tasks.init_mount import InitMount
-from ecs.tasks.model import Task, TaskResult
 from ecs.tasks.states import Outcome, TaskState
 from tests.fake_engine import (
     RAW_STREAM,
@@ -21,20 +18,12 @@ from tests.fake_engine import (
     Script,
     answers,
     closes,
-    fake_engine,
     frame,
 )
-from tests.harness import Ecs, result_of, running_ecs
-from tests.waiting import eventually
+from tests.harness import Ecs
+from tests.integration.engine_faults.faults import INIT, LONG, ecs_on, end_of
 
-LONG = ("sleep", "3600")
 Said = Callable[[Container], bytes]
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeEngine]:
-    async with fake_engine() as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -44,51 +33,42 @@ async def ecs(
     """ECS in the belief that the engine has the init."""
     monkeypatch.setattr(init_run, "_BACKSTOP_SECONDS", 0.1)
     monkeypatch.setattr(init_run, "_KILL_PATIENCE_SECONDS", 0.5)
-    async with running_ecs(tmp_path, fake.docker_host, stop_grace_seconds=0.1) as ecs:
-        ecs.init.mount = InitMount("0123456789ab")
+    async with ecs_on(fake, tmp_path, stop_grace_seconds=0.1) as ecs:
+        ecs.init.mount = INIT
         yield ecs
         fake.behave()
-        await eventually(lambda: not fake.containers and ecs.is_idle())
+
+
+def attaches(
+    fake: FakeEngine, *, output: Script | None = None, stdin: Script | None = None
+) -> None:
+    """Play these at each attach to a container's output and to its stdin."""
+
+    async def attach(request: Request, connection: Connection) -> None:
+        script = stdin if request.query.get("stdin") else output
+        await (script or fake.play)(request, connection)
+
+    fake.always("attach", attach)
 
 
 def says(fake: FakeEngine, said: Said, exit_code: int, *, oom_killed: bool = False) -> None:
-    """Let the next container's output end with this, and the container with that exit code."""
+    """Let each container's output end with this, and the container with that exit code."""
 
-    async def attach(request: Request, connection: Connection) -> None:
-        if request.query.get("stdin"):
-            await fake.play(request, connection)
-            return
-        container = await found(fake, request)
+    async def output(request: Request, connection: Connection) -> None:
+        container = fake.container(request.target)
         await connection.head(200, Content_Type=RAW_STREAM)
         await container.started.wait()
         await connection.send(frame(STDOUT, b"out\n") + said(container))
         container.oom_killed = oom_killed
         container.end(exit_code)
 
-    fake.always("attach", attach)
-
-
-async def found(fake: FakeEngine, request: Request) -> Container:
-    return next(
-        container
-        for container in fake.containers.values()
-        if request.target in (container.name, container.container_id)
-    )
-
-
-async def end_of(ecs: Ecs, *cmd: str, **fields: object) -> tuple[TaskResult, bytes]:
-    """A task's result and its stdout."""
-    task: Task = ecs.submit(*cmd, **fields)
-    result = await result_of(task)
-    stdout = (await task.output.excerpt(Stream.STDOUT)).head
-    await ecs.dispatcher.release(task)
-    return result, stdout
+    attaches(fake, output=output)
 
 
 async def test_the_init_runs_a_task_without_any_other_word_of_the_engine(
     ecs: Ecs, fake: FakeEngine
 ) -> None:
-    result, stdout = await end_of(ecs, "echo", "hello", "world")
+    _, result, stdout = await end_of(ecs, "echo", "hello", "world")
 
     assert (result.outcome, result.exit_code, stdout) == (Outcome.EXITED, 0, b"hello world\n")
     assert fake.count("wait") == fake.count("inspect") == 0
@@ -113,7 +93,7 @@ async def test_without_two_equal_trailers_the_engine_is_asked(
 ) -> None:
     says(fake, said, exit_code=3)
 
-    result, stdout = await end_of(ecs, *LONG)
+    _, result, stdout = await end_of(ecs, *LONG)
 
     assert (result.outcome, result.exit_code, stdout) == (Outcome.EXITED, 3, b"out\n")
 
@@ -131,7 +111,7 @@ async def test_of_an_init_that_was_killed_the_engine_says_why(
 ) -> None:
     says(fake, nothing, exit_code, oom_killed=oom_killed)
 
-    result, _ = await end_of(ecs, *LONG)
+    _, result, _ = await end_of(ecs, *LONG)
 
     assert (result.outcome, result.exit_code) == (outcome, exit_code)
 
@@ -139,7 +119,7 @@ async def test_of_an_init_that_was_killed_the_engine_says_why(
 async def test_an_init_that_failed_is_no_exit_of_the_task(ecs: Ecs, fake: FakeEngine) -> None:
     says(fake, nothing, exit_code=125)
 
-    result, _ = await end_of(ecs, *LONG)
+    _, result, _ = await end_of(ecs, *LONG)
 
     assert (result.state, result.outcome) == (TaskState.SYSTEM_ERROR, Outcome.ENGINE_ERROR)
     assert "init" in str(result.error)
@@ -156,7 +136,7 @@ async def test_where_the_kernel_counts_no_kills_the_engine_is_asked_for_them(
         oom_killed=oom_killed,
     )
 
-    result, _ = await end_of(ecs, *LONG)
+    _, result, _ = await end_of(ecs, *LONG)
 
     assert result.outcome is (Outcome.OOM_KILLED if oom_killed else Outcome.EXITED)
 
@@ -175,7 +155,7 @@ async def test_out_of_memory_is_a_kill_of_the_command_itself_and_counted(
 ) -> None:
     says(fake, lambda it: it.trailers(wait_status=wait_status, oom_kills=oom_kills), 0)
 
-    result, _ = await end_of(ecs, *LONG)
+    _, result, _ = await end_of(ecs, *LONG)
 
     assert result.outcome is outcome
 
@@ -183,7 +163,7 @@ async def test_out_of_memory_is_a_kill_of_the_command_itself_and_counted(
 async def test_what_comes_behind_the_trailers_is_no_output(ecs: Ecs, fake: FakeEngine) -> None:
     says(fake, lambda it: it.trailers() + frame(STDOUT, b"late") + frame(STDERR, b"late"), 0)
 
-    _, stdout = await end_of(ecs, *LONG)
+    _, _, stdout = await end_of(ecs, *LONG)
 
     assert stdout == b"out\n"
 
@@ -191,27 +171,22 @@ async def test_what_comes_behind_the_trailers_is_no_output(ecs: Ecs, fake: FakeE
 async def test_an_init_that_does_nothing_at_the_deadline_is_killed(
     ecs: Ecs, fake: FakeEngine
 ) -> None:
-    result, _ = await end_of(ecs, *LONG, timeout_seconds=0.1)
+    _, result, _ = await end_of(ecs, *LONG, timeout_seconds=0.1)
 
     assert (result.outcome, result.exit_code) == (Outcome.TIMED_OUT, 137)
-    assert [request.query["signal"] for request in fake.requests if request.verb == "kill"] == [
-        "SIGKILL"
-    ]
+    assert [request.query["signal"] for request in fake.asked("kill")] == ["SIGKILL"]
 
 
 async def test_a_trailer_that_crosses_with_the_kill_counts(ecs: Ecs, fake: FakeEngine) -> None:
-    async def attach(request: Request, connection: Connection) -> None:
-        if request.query.get("stdin"):
-            await fake.play(request, connection)
-            return
-        container = await found(fake, request)
+    async def output(request: Request, connection: Connection) -> None:
+        container = fake.container(request.target)
         await connection.head(200, Content_Type=RAW_STREAM)
         await container.ended.wait()
         await connection.send(container.trailers(wait_status=7 << 8))
 
-    fake.always("attach", attach)
+    attaches(fake, output=output)
 
-    result, _ = await end_of(ecs, *LONG, timeout_seconds=0.1)
+    _, result, _ = await end_of(ecs, *LONG, timeout_seconds=0.1)
 
     assert (result.outcome, result.exit_code) == (Outcome.EXITED, 7)
 
@@ -221,11 +196,11 @@ async def test_a_container_that_does_not_start_is_started_once_more_without_the_
 ) -> None:
     fake.next("start", answers(400, {"message": "not a directory"}))
 
-    result, stdout = await end_of(ecs, "echo", "hello")
+    _, result, stdout = await end_of(ecs, "echo", "hello")
 
     assert (result.outcome, stdout) == (Outcome.EXITED, b"hello\n")
-    bodies = [request.body for request in fake.requests if request.verb == "create"]
-    assert ["Mounts" in body["HostConfig"] for body in bodies] == [True, False]
+    created = [request.body["HostConfig"] for request in fake.asked("create")]
+    assert ["Mounts" in host_config for host_config in created] == [True, False]
     assert ecs.init._doubted.is_set()
 
 
@@ -235,7 +210,7 @@ async def test_one_that_never_starts_has_the_engines_second_word(
 ) -> None:
     fake.always("start", answers(status, {"message": "no such network"}))
 
-    result, _ = await end_of(ecs, "echo", "hello")
+    _, result, _ = await end_of(ecs, "echo", "hello")
 
     assert result.outcome is Outcome.ENGINE_ERROR
     assert str(result.error) == "no such network"
@@ -247,25 +222,26 @@ async def test_an_engine_that_vanishes_at_the_start_is_not_asked_again(
 ) -> None:
     fake.always("start", closes)
 
-    result, _ = await end_of(ecs, "echo", "hello")
+    _, result, _ = await end_of(ecs, "echo", "hello")
 
     assert result.outcome is Outcome.ENGINE_ERROR
     assert fake.count("start") == 1
 
 
-@pytest.mark.parametrize("script", [answers(500, {"message": "no"}), answers(200), closes])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(answers(500, {"message": "no"}), id="500"),
+        pytest.param(answers(200), id="no upgrade"),
+        pytest.param(closes, id="closes"),
+    ],
+)
 async def test_without_a_way_to_the_inits_stdin_nothing_is_started(
     ecs: Ecs, fake: FakeEngine, script: Script
 ) -> None:
-    async def attach(request: Request, connection: Connection) -> None:
-        play: Callable[[Request, Connection], Awaitable[None]] = (
-            script if request.query.get("stdin") else fake.play
-        )
-        await play(request, connection)
+    attaches(fake, stdin=script)
 
-    fake.always("attach", attach)
-
-    result, _ = await end_of(ecs, "echo", "hello")
+    _, result, _ = await end_of(ecs, "echo", "hello")
 
     assert result.outcome is Outcome.ENGINE_ERROR
     assert fake.count("start") == 0
@@ -274,12 +250,11 @@ async def test_without_a_way_to_the_inits_stdin_nothing_is_started(
 async def test_too_much_output_is_still_too_much_if_the_trailer_comes_too(
     fake: FakeEngine, tmp_path: Path
 ) -> None:
-    async with running_ecs(tmp_path, fake.docker_host, output_limit_bytes=1024) as ecs:
-        ecs.init.mount = InitMount("0123456789ab")
+    async with ecs_on(fake, tmp_path, output_limit_bytes=1024) as ecs:
+        ecs.init.mount = INIT
         says(fake, lambda it: frame(STDOUT, b"x" * 2000) + it.trailers(), 0)
 
-        result, stdout = await end_of(ecs, *LONG)
+        _, result, stdout = await end_of(ecs, *LONG)
 
         assert result.outcome is Outcome.OUTPUT_LIMIT
         assert len(stdout) == 1024
-        await eventually(lambda: not fake.containers and ecs.is_idle())

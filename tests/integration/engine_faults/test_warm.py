@@ -6,29 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
-from ecs.tasks.init_mount import InitMount
-from ecs.tasks.model import Profile, Start, Task, TaskResult
+from ecs.tasks.model import Profile, Start
 from ecs.tasks.states import Outcome
 from ecs.tasks.warm_container import WarmContainer
-from tests.fake_engine import (
-    BUSYBOX,
-    STDOUT,
-    Container,
-    FakeEngine,
-    answers,
-    fake_engine,
-    frame,
-    hangs,
-)
+from tests.fake_engine import BUSYBOX, STDOUT, Container, FakeEngine, answers, frame, hangs
 from tests.harness import RESOURCES, Ecs, result_of, running_ecs
+from tests.integration.engine_faults.faults import INIT, end_of
 from tests.waiting import eventually
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeEngine]:
-    async with fake_engine() as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -39,7 +23,7 @@ async def ecs(
     monkeypatch.setattr("ecs.tasks.pooled_containers._FIRST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr("ecs.tasks.pooled_containers._LOOK_ROUND_SECONDS", 0.1)
     async with running_ecs(tmp_path, fake.docker_host, warm_images=f"{BUSYBOX}=2") as ecs:
-        ecs.init.mount = InitMount("0123456789ab")
+        ecs.init.mount = INIT
         ecs.warm_pool.meet(RESOURCES, Profile.STANDARD)
         await ready(ecs)
         yield ecs
@@ -48,14 +32,6 @@ async def ecs(
 
 async def ready(ecs: Ecs) -> None:
     await eventually(lambda: ecs.warm_pool.counts["idle"] == 2 and ecs.is_idle())
-
-
-async def end_of(ecs: Ecs, *cmd: str) -> tuple[Task, TaskResult, bytes]:
-    task = ecs.submit(*cmd)
-    result = await result_of(task)
-    stdout = (await task.output.excerpt(Stream.STDOUT)).head
-    await ecs.dispatcher.release(task)
-    return task, result, stdout
 
 
 async def test_a_hit_asks_the_engine_for_nothing_but_the_image_and_a_name(
@@ -110,13 +86,11 @@ async def test_a_container_without_a_way_in_is_replaced_by_the_next_way(
     assert (task.start, result.outcome, stdout) == (Start.COLD, Outcome.EXITED, b"hello\n")
 
 
-async def test_a_command_that_may_have_run_is_not_run_again(
-    ecs: Ecs, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_command_that_may_have_run_is_not_run_again(ecs: Ecs, fake: FakeEngine) -> None:
     def end_at_once(container: Container, _: object) -> None:
         container.end(137)
 
-    monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
+    fake.execute = end_at_once
     fake.always("create", answers(500))
 
     task, result, stdout = await end_of(ecs, "echo", "hello")
@@ -130,19 +104,14 @@ async def test_a_command_that_may_have_run_is_not_run_again(
     [(True, b"", Outcome.OOM_KILLED), (False, b"out\n", Outcome.EXITED)],
 )
 async def test_where_the_command_was_seen_to_run_the_engines_word_counts(
-    ecs: Ecs,
-    fake: FakeEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    oom_killed: bool,
-    output: bytes,
-    outcome: Outcome,
+    ecs: Ecs, fake: FakeEngine, oom_killed: bool, output: bytes, outcome: Outcome
 ) -> None:
     def end_at_once(container: Container, _: object) -> None:
         container.output = frame(STDOUT, output) if output else b""
         container.oom_killed = oom_killed
         container.end(137)
 
-    monkeypatch.setattr("tests.fake_engine._execute", end_at_once)
+    fake.execute = end_at_once
     fake.always("create", answers(500))
 
     _, result, stdout = await end_of(ecs, "echo", "hello")
