@@ -45,7 +45,10 @@ def test_the_service_gets_the_limits_and_where_to_send_telemetry(directory: Path
     assert found.pop("ECS_TRUSTED_PROXIES") == "172.31.1.3"
     assert found.pop("ECS_OTLP_ENDPOINT") == document["telemetry"]["otlp_endpoint"]
     assert found.pop("ECS_OTLP_HEADERS") == HEADERS
-    lists = {"allowed_registries": "docker.io,registry.example.org:5000"}
+    lists = {
+        "allowed_registries": "docker.io,registry.example.org:5000",
+        "warm_images": "registry.example.org/task:1=2",
+    }
     assert found == {
         f"ECS_{name.upper()}": str(lists.get(name, value))
         for name, value in document["limits"].items()
