@@ -44,6 +44,11 @@ def everything() -> Document:
         },
         "networks": {"front": "172.31.1.0/28", "docs": "172.31.2.0/28"},
         "limits": {
+            "sandboxes": 8,
+            "min_sandboxes": 3,
+            "sandbox_reuse": "never",
+            "warm_images": ["registry.example.org/task:1=2"],
+            "warm_memory_bytes": 0,
             "max_starting_tasks": 4,
             "max_running_tasks": 32,
             "max_queued_tasks": 100,

@@ -77,13 +77,16 @@ def list_(as_json: bool, path: Path) -> None:
 
 @creds.command()
 @click.argument("key")
+@json_option
 @_file_option
-def revoke(key: str, path: Path) -> None:
+def revoke(key: str, as_json: bool, path: Path) -> None:
     """Revoke KEY: nginx refuses it from the next request on."""
     with _told(path):
         known = _key_file(path).revoke(key)
     if not known:
         raise click.ClickException(f"there is no key {key!r} in {str(path)!r}")
+    if as_json:
+        echo_json({"key": key, "revoked": True})
 
 
 def _key_file(path: Path) -> KeyFile:

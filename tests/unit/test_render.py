@@ -1,6 +1,7 @@
 """What the images' configuration is rendered from, and what is refused."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -91,3 +92,11 @@ def test_every_parameter_is_used_and_documented() -> None:
     unused = [line for line in lines if f"%{line.split()[0]}%" not in templates]
     assert not unused
     assert parameters_table() in (ROOT / "docs" / "front-door.md").read_text()
+
+
+def test_a_reload_of_nginx_cuts_off_no_answer() -> None:
+    template = (ROOT / "dockerfiles/nginx/nginx.conf.template").read_text(encoding="utf-8")
+    words = dict(line.split() for line in re.findall(r"^ *(\w+ %\w+%s);", template, re.MULTILINE))
+
+    # Of the old workers, and of what they wait for.
+    assert words["worker_shutdown_timeout"] == words["proxy_read_timeout"]

@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +16,7 @@ from typing import Any
 
 import pydantic
 from jsonschema import Draft202012Validator, FormatChecker
+from pydantic_core import ErrorDetails
 
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.ecsctl.provisioning import yaml_lines
@@ -29,10 +31,12 @@ from ecs.ecsctl.provisioning.faults import (
 from ecs.ecsctl.provisioning.firewall import Destination, Firewall
 from ecs.ecsctl.provisioning.named_files import NamedFiles
 from ecs.settings import Settings
+from ecs.settings_help import allowed_text
 
 _ANSWER_SLACK_SECONDS = 240
 """What nginx waits beyond queue, pull and run: starting, stopping, sending the answer."""
 _DEFAULT_MAX_BODY_BYTES = 5120
+_WARM_COUNT = re.compile(r"[1-9][0-9]{0,2}")
 _SUBNET_PREFIXES = range(16, 30)
 """A /29 has room for the two containers and the bridge."""
 
@@ -159,11 +163,17 @@ def _settings(limits: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     try:
         return Settings.model_validate(dict(limits)), []
     except pydantic.ValidationError as error:
-        # The schema has the bounds of each; what is left is two that contradict each other, and
-        # the settings' own words begin with the name of one.
-        told = [found["msg"].removeprefix("Value error, ") for found in error.errors()]
-        parts = [each.partition(" ") for each in told]
-        return None, [Fault(f"/limits/{name}", detail) for name, _, detail in parts]
+        return None, [_setting_fault(found) for found in error.errors()]
+
+
+def _setting_fault(found: ErrorDetails) -> Fault:
+    """Return what the schema cannot see, which has the bounds of each setting."""
+    if found["loc"]:  # the counts of warm_images together
+        name = str(found["loc"][0])
+        return Fault(f"/limits/{name}", f"is not allowed: it takes {allowed_text(name)}")
+    # Two that contradict each other; the settings' own words begin with the name of one.
+    name, _, detail = found["msg"].removeprefix("Value error, ").partition(" ")
+    return Fault(f"/limits/{name}", detail)
 
 
 def _answer_timeout(document: Mapping[str, Any], settings: Settings) -> int:
@@ -251,12 +261,19 @@ def _is_subnet(text: str) -> bool:
     return ipaddress.IPv4Network(text).prefixlen in _SUBNET_PREFIXES
 
 
+def _is_warm_image(text: str) -> bool:
+    image, _, count = text.rpartition("=")
+    ImageReference.parse(image)
+    return bool(_WARM_COUNT.fullmatch(count))
+
+
 def _is_file(text: str) -> bool:
     return not text.endswith("/")
 
 
 _CHECKS: dict[str, Callable[[str], object]] = {
     "image": ImageReference.parse,
+    "warm_image": _is_warm_image,
     "address": ipaddress.ip_address,
     "network": ipaddress.ip_network,
     "subnet": _is_subnet,

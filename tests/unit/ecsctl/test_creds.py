@@ -112,6 +112,14 @@ def test_a_key_that_is_revoked_is_gone(path: Path) -> None:
     ]
 
 
+def test_a_revocation_is_told_as_json(path: Path) -> None:
+    key = made(path)["key"]
+
+    result = run("revoke", "--json", key, path=path)
+
+    assert json.loads(result.stdout) == {"key": key, "revoked": True}
+
+
 def test_a_key_that_is_not_there_cannot_be_revoked(path: Path) -> None:
     made(path)
     before = path.read_bytes()

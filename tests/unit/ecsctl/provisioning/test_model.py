@@ -1,6 +1,8 @@
 """What a deployment makes of a node: the parts that no validator judges."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,10 @@ def test_the_service_gets_the_limits_and_where_to_send_telemetry(directory: Path
     assert found.pop("ECS_TRUSTED_PROXIES") == "172.31.1.3"
     assert found.pop("ECS_OTLP_ENDPOINT") == document["telemetry"]["otlp_endpoint"]
     assert found.pop("ECS_OTLP_HEADERS") == HEADERS
-    lists = {"allowed_registries": "docker.io,registry.example.org:5000"}
+    lists = {
+        "allowed_registries": "docker.io,registry.example.org:5000",
+        "warm_images": "registry.example.org/task:1=2",
+    }
     assert found == {
         f"ECS_{name.upper()}": str(lists.get(name, value))
         for name, value in document["limits"].items()
@@ -73,6 +78,19 @@ LOOSE = {
     "default_memory_bytes": 6291456, "max_memory_bytes": 2**50,
     "default_cpus": 0.01, "default_pids": 1, "max_pids": 1000000,
 }  # fmt: skip
+
+
+def test_a_container_that_keeps_ending_waits_longer_each_time(directory: Path) -> None:
+    units = build(loaded(directory, least()), 1, Platform.DEBIAN).units
+    unit = next(unit.content for unit in units if unit.name == "ecs-services.service")
+    wait = re.search(r"sleep (\$\$\(\(.+\)\))'", unit)
+    assert wait
+    script = f"for n in 0 1 2 3 4 5 6 7; do echo {wait[1].replace('$$', '$')}; done"
+
+    told = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert "\nRestartSec=1\n" in unit
+    assert [1 + int(seconds) for seconds in told.split()] == [1, 1, 2, 4, 8, 16, 31, 31]
 
 
 def test_nginx_gets_every_parameter_that_it_has(directory: Path) -> None:
