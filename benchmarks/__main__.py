@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from benchmarks import front_door, latency, noop, output, sleepers, throughput, warm
+from benchmarks import (
+    burst,
+    front_door,
+    latency,
+    noop,
+    output,
+    poisson,
+    sleepers,
+    throughput,
+    warm,
+)
 from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, NO_NETWORK, Bench, Section
 from benchmarks.bodies import task_host_config
 from benchmarks.facts import facts
@@ -23,9 +33,11 @@ DEFAULT_JSON = Path("build/bench.json")
 SECTIONS: Mapping[str, Callable[[Bench], Awaitable[Section]]] = {
     "latency": latency.measure,
     "warm": warm.measure,
+    "burst": burst.measure,
     "noop": noop.measure,
     "output": output.measure,
     "throughput": throughput.measure,
+    "poisson": poisson.measure,
     "sleepers": sleepers.measure,
     "front_door": front_door.measure,
 }
@@ -93,7 +105,14 @@ async def _run(options: argparse.Namespace) -> None:
                 limits = await task_host_config(service, engine, options.image)
                 results["task_host_config"] = limits
                 bench = Bench(
-                    service, engine, options.image, networks, options.quick, run_id, limits
+                    service,
+                    settings,
+                    engine,
+                    options.image,
+                    networks,
+                    options.quick,
+                    run_id,
+                    limits,
                 )
                 for name in _chosen(options):
                     results[name] = await SECTIONS[name](bench)
