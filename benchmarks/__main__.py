@@ -24,7 +24,9 @@ from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, NO_NETWORK, Bench, Secti
 from benchmarks.bodies import task_host_config
 from benchmarks.facts import facts
 from benchmarks.raw import BENCHMARK_LABEL, raw_engine
+from benchmarks.report import table
 from benchmarks.service import running_service
+from benchmarks.targets import HEADER, target_rows
 
 DEFAULT_IMAGE = "busybox:latest"
 DEFAULT_JSON = Path("build/bench.json")
@@ -119,6 +121,8 @@ async def _run(options: argparse.Namespace) -> None:
                     _write(options.json, results)
         finally:
             await asyncio.shield(engine.sweep(f"{BENCHMARK_LABEL}={run_id}"))
+    if targets := target_rows(results):
+        print(table("Targets", HEADER, targets))
     print(f"\nfigures written to {options.json}")
 
 

@@ -7,14 +7,17 @@ from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, Section
 from benchmarks.poisson import PERCENTILES
 from benchmarks.pools import SANDBOXED, WARM
 from benchmarks.report import MB_BYTES, MS_PER_SECOND
+from benchmarks.targets import HEADER, target_rows
 from benchmarks.throughput import DOCKER_RUN, ECS, RAW, sandboxed_share
 
+ALWAYS = {"facts", "targets"}
+"""What is no section of its own."""
 POISSON_PLOT = "poisson.svg"
 
 
 def tables(run: Section) -> dict[str, str]:
-    """Return the text for each section that the run has."""
-    return {name: told(run) for name, told in TABLES.items() if name in run}
+    """Return the text for each section that the run has, and for its facts and targets."""
+    return {name: told(run) for name, told in TABLES.items() if name in run or name in ALWAYS}
 
 
 def _facts(run: Section) -> str:
@@ -27,6 +30,10 @@ def _facts(run: Section) -> str:
         f"{facts['runtime']}, {facts['storage_driver']}, cgroup v{facts['cgroup_version']}, Python "
         f"{facts['python']}; {f'with {settings}' if settings else 'default settings'}."
     )
+
+
+def _targets(run: Section) -> str:
+    return _table(HEADER, target_rows(run))
 
 
 def _latency(run: Section) -> str:
@@ -256,6 +263,7 @@ PHASE_NAMES = {
 }
 TABLES: Mapping[str, Callable[[Section], str]] = {
     "facts": _facts,
+    "targets": _targets,
     "latency": _latency,
     "warm": _warm,
     "burst": _burst,

@@ -65,11 +65,16 @@ def pool(clients: int, rate: float) -> Figures:
     return {
         "clients": clients,
         "sustained_tasks_per_second": rate,
-        "steps": [step(0.25, 80), step(1.0, 400, **{"503": 2, "429": 1})],
+        "steps": [step(0.25, 80), step(0.5, 100), step(1.0, 400, **{"503": 2, "429": 1})],
     }
 
 
-LATENCY = {"ECS": way(70, 0.35, 0.25), "docker run --rm": way(280, 1.4, 1.0)}
+COLD = way(196, 0.98, 0.7)
+LATENCY = {
+    "ECS": way(70, 0.35, 0.25),
+    "ECS, no sandboxes": COLD,
+    "docker run --rm": way(280, 1.4, 1.0),
+}
 PROBE = {"starting": series(5), "all running": series(2)}
 RUN: Figures = {
     "facts": {

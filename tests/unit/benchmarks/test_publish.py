@@ -58,12 +58,9 @@ def test_settings_other_than_the_default_ones_are_told() -> None:
 
 
 def test_a_step_without_any_right_answer_has_no_percentiles() -> None:
-    step = RUN["poisson"]["warm"]["steps"][0] | {
-        "hit_rate": None,
-        "latency": None,
-        "errors": {"503": 120},
-    }
-    pool = RUN["poisson"]["warm"] | {"steps": [step]}
+    first, *others = RUN["poisson"]["warm"]["steps"]
+    refused = first | {"hit_rate": None, "latency": None, "errors": {"503": 120}}
+    pool = RUN["poisson"]["warm"] | {"steps": [refused, *others]}
     told = tables(RUN | {"poisson": RUN["poisson"] | {"warm": pool}})["poisson"]
 
     assert "| 20 warm containers | 25 % | 6.00 | 20 | 120 |  |  |  |  | 120 of 503 |" in told
