@@ -5,6 +5,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
@@ -99,7 +100,7 @@ async def _run(options: argparse.Namespace) -> None:
     run_id = uuid4().hex[:12]
     async with raw_engine() as engine:
         results: Section = {"facts": await facts(engine), "settings": settings}
-        results["quick"] = options.quick
+        results |= {"quick": options.quick, "seconds": {}}
         _show_facts(results["facts"])
         try:
             async with running_service(engine, settings) as service:
@@ -117,13 +118,17 @@ async def _run(options: argparse.Namespace) -> None:
                     limits,
                 )
                 for name in _chosen(options):
+                    started = time.perf_counter()
                     results[name] = await SECTIONS[name](bench)
+                    results["seconds"][name] = time.perf_counter() - started
                     _write(options.json, results)
         finally:
             await asyncio.shield(engine.sweep(f"{BENCHMARK_LABEL}={run_id}"))
     if targets := target_rows(results):
         print(table("Targets", HEADER, targets))
-    print(f"\nfigures written to {options.json}")
+    took = (f"{name} {seconds:.0f} s" for name, seconds in results["seconds"].items())
+    print(f"\ntook: {', '.join(took)}")
+    print(f"figures written to {options.json}")
 
 
 def _chosen(options: argparse.Namespace) -> list[str]:

@@ -29,9 +29,9 @@ LOADS = (0.25, 0.5, 0.75, 1.0)
 SEED = 20_100
 PERCENTILES = (50, 95, 99)
 
-STEP_SECONDS, QUICK_STEP_SECONDS = 20.0, 3.0
+STEP_SECONDS, QUICK_STEP_SECONDS = 15.0, 3.0
 # A step is as long as it takes to send so many: fewer have no percentiles to speak of.
-STEP_REQUESTS, QUICK_STEP_REQUESTS = 80, 10
+STEP_REQUESTS, QUICK_STEP_REQUESTS = 75, 10
 # With each number of clients: what was ready before does not count, nor what is put off at first.
 WARM_UP_SECONDS, QUICK_WARM_UP_SECONDS = 5.0, 2.0
 RATE_SECONDS, QUICK_RATE_SECONDS = 8.0, 2.0

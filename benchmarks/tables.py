@@ -23,9 +23,11 @@ def tables(run: Section) -> dict[str, str]:
 def _facts(run: Section) -> str:
     facts = run["facts"]
     settings = ", ".join(f"`{name}={value}`" for name, value in run["settings"].items())
+    minutes = sum(run["seconds"].values()) / 60
     return (
         f"All figures but those that give another date are from one run of `bin/bench` on "
-        f"{facts['date']}: ECS {facts['ecs']}, {facts['cores']} cores, {facts['memory_gib']} GiB, "
+        f"{facts['date']}, {minutes:.0f} minutes: "
+        f"ECS {facts['ecs']}, {facts['cores']} cores, {facts['memory_gib']} GiB, "
         f"{facts['operating_system']}, Linux {facts['kernel']}, Docker Engine {facts['engine']}, "
         f"{facts['runtime']}, {facts['storage_driver']}, cgroup v{facts['cgroup_version']}, Python "
         f"{facts['python']}; {f'with {settings}' if settings else 'default settings'}."

@@ -92,6 +92,7 @@ RUN: Figures = {
     },
     "settings": {},
     "quick": False,
+    "seconds": {"latency": 120.0, "throughput": 300.0},
     "latency": {"default": LATENCY, "none": LATENCY},
     "warm": {
         "containers": 20,
