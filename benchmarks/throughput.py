@@ -6,11 +6,13 @@ both are one there.
 """
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from benchmarks.bench import NETWORKS, Bench, Network, Section
+from benchmarks.bench import NETWORKS, NO_NETWORK, Bench, Network, Section
 from benchmarks.bodies import hardened_body
 from benchmarks.crowd import Crowd, run_crowd
-from benchmarks.pools import MOST_SANDBOXES, READY, SANDBOXED, Pool, sandbox_pool
+from benchmarks.pools import MOST_SANDBOXES, READY, SANDBOXED, sandbox_pool
 from benchmarks.report import median_ratio, ms, table
 from benchmarks.service import Service, decoded
 from benchmarks.ways import STDOUT, DockerRunWay, ecs_request
@@ -30,9 +32,10 @@ BATCH_REPEATS = 3
 QUICK_BATCH_REPEATS = 1
 
 NOTE = f"""\
-ECS is a service of its own with {READY} sandboxes ready and at most {MOST_SANDBOXES}: more than the
-tasks that it starts, and the answered ones that end, at a time. By itself a pool grows into that,
-but under load by one a second at most; "sandboxed" is the share of tasks that found one."""
+On the bridge ECS is a service of its own with {READY} sandboxes ready and at most
+{MOST_SANDBOXES}: more than the tasks that it starts, and the answered ones that end, at a time. By
+itself a pool grows into that, but under load by one a second at most; "sandboxed" is the share of
+tasks that found one."""
 
 ECS = "ECS"
 DOCKER_RUN = DockerRunWay.name
@@ -80,13 +83,25 @@ class Throughput:
 async def measure(bench: Bench) -> Section:
     """Measure the curve over client counts, then the big batch, on every network."""
     print(f"\n== throughput ==\n{__doc__.strip()}\n{NOTE}")
+    section: Section = {}
+    for network in bench.networks:
+        async with _service(bench, network) as service:
+            section[network] = await _measure_on(bench, service, network)
+    return section
+
+
+@asynccontextmanager
+async def _service(bench: Bench, network: Network) -> AsyncIterator[Service]:
+    if network == NO_NETWORK:  # no task joins a sandbox then
+        yield bench.service
+        return
     async with sandbox_pool(bench) as pool:
         await pool.full()
-        return {network: await _measure_on(bench, pool, network) for network in bench.networks}
+        yield pool.service
 
 
-async def _measure_on(bench: Bench, pool: Pool, network: Network) -> Section:
-    throughput = Throughput(bench, pool.service, network)
+async def _measure_on(bench: Bench, service: Service, network: Network) -> Section:
+    throughput = Throughput(bench, service, network)
     await throughput.ecs(WARM_UP_TASKS, WARM_UP_CLIENTS)
     curve = await _curve(bench, throughput)
     _show_curve(network, curve)

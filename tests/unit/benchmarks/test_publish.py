@@ -12,6 +12,7 @@ from benchmarks.tables import tables
 from tests.unit.benchmarks.run import FRONT_DOOR, RUN
 
 ROOT = Path(__file__).parents[3]
+ABOUT_THE_RUN = ("facts", "settings", "quick", "seconds")
 
 
 @pytest.fixture
@@ -96,9 +97,7 @@ def test_the_figures_have_the_shape_of_those_that_are_published_now(docs: Path) 
 
 
 def test_the_front_door_is_published_by_itself(docs: Path) -> None:
-    run = {name: RUN[name] for name in ("facts", "settings", "quick", "seconds")} | {
-        "front_door": FRONT_DOOR
-    }
+    run = {**{name: RUN[name] for name in ABOUT_THE_RUN}, "front_door": FRONT_DOOR}
     before = (docs / "performance.md").read_text()
 
     publish(run, docs)
@@ -123,9 +122,7 @@ def test_a_lesser_run_is_refused(docs: Path, change: dict[str, Any], why: str) -
 
 
 def test_a_run_of_some_sections_is_refused(docs: Path) -> None:
-    some = {
-        name: RUN[name] for name in ("facts", "settings", "quick", "seconds", "latency", "warm")
-    }
+    some = {name: RUN[name] for name in (*ABOUT_THE_RUN, "latency", "warm")}
 
     with pytest.raises(NotPublishableError, match=r"no burst, noop, output, poisson, sleepers, t"):
         publish(some, docs)
