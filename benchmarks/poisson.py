@@ -26,7 +26,7 @@ from benchmarks.report import ms, percentile, table
 from benchmarks.service import RefusedError
 
 LOADS = (0.25, 0.5, 0.75, 1.0)
-SEED = 20_100
+SEED = 1
 PERCENTILES = (50, 95, 99)
 
 STEP_SECONDS, QUICK_STEP_SECONDS = 15.0, 3.0

@@ -19,7 +19,7 @@ from benchmarks.ways import STDOUT, DockerRunWay, ecs_request
 
 CLIENT_COUNTS = (1, 2, 4, 8, 16, 32)
 QUICK_CLIENT_COUNTS = (1, 4, 16)
-CELL_TASKS = 40
+CELL_TASKS = 32
 QUICK_CELL_TASKS = 12
 # A cell must be long enough that its crowd is more than a first wave.
 MIN_TASKS_PER_CLIENT = 2
