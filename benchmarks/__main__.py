@@ -5,16 +5,29 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from benchmarks import front_door, latency, noop, output, sleepers, throughput, warm
+from benchmarks import (
+    burst,
+    front_door,
+    latency,
+    noop,
+    output,
+    poisson,
+    sleepers,
+    throughput,
+    warm,
+)
 from benchmarks.bench import DEFAULT_NETWORK, NETWORKS, NO_NETWORK, Bench, Section
 from benchmarks.bodies import task_host_config
 from benchmarks.facts import facts
 from benchmarks.raw import BENCHMARK_LABEL, raw_engine
+from benchmarks.report import table
 from benchmarks.service import running_service
+from benchmarks.targets import HEADER, target_rows
 
 DEFAULT_IMAGE = "busybox:latest"
 DEFAULT_JSON = Path("build/bench.json")
@@ -23,9 +36,11 @@ DEFAULT_JSON = Path("build/bench.json")
 SECTIONS: Mapping[str, Callable[[Bench], Awaitable[Section]]] = {
     "latency": latency.measure,
     "warm": warm.measure,
+    "burst": burst.measure,
     "noop": noop.measure,
     "output": output.measure,
     "throughput": throughput.measure,
+    "poisson": poisson.measure,
     "sleepers": sleepers.measure,
     "front_door": front_door.measure,
 }
@@ -85,7 +100,7 @@ async def _run(options: argparse.Namespace) -> None:
     run_id = uuid4().hex[:12]
     async with raw_engine() as engine:
         results: Section = {"facts": await facts(engine), "settings": settings}
-        results["quick"] = options.quick
+        results |= {"quick": options.quick, "seconds": {}}
         _show_facts(results["facts"])
         try:
             async with running_service(engine, settings) as service:
@@ -93,14 +108,27 @@ async def _run(options: argparse.Namespace) -> None:
                 limits = await task_host_config(service, engine, options.image)
                 results["task_host_config"] = limits
                 bench = Bench(
-                    service, engine, options.image, networks, options.quick, run_id, limits
+                    service,
+                    settings,
+                    engine,
+                    options.image,
+                    networks,
+                    options.quick,
+                    run_id,
+                    limits,
                 )
                 for name in _chosen(options):
+                    started = time.perf_counter()
                     results[name] = await SECTIONS[name](bench)
+                    results["seconds"][name] = time.perf_counter() - started
                     _write(options.json, results)
         finally:
             await asyncio.shield(engine.sweep(f"{BENCHMARK_LABEL}={run_id}"))
-    print(f"\nfigures written to {options.json}")
+    if targets := target_rows(results):
+        print(table("Targets", HEADER, targets))
+    took = (f"{name} {seconds:.0f} s" for name, seconds in results["seconds"].items())
+    print(f"\ntook: {', '.join(took)}")
+    print(f"figures written to {options.json}")
 
 
 def _chosen(options: argparse.Namespace) -> list[str]:

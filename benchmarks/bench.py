@@ -24,6 +24,8 @@ class Bench:
     """One run of the benchmarks."""
 
     service: Service
+    settings: Mapping[str, str]
+    """What the service was started with; a section's own services are, too, and with more."""
     engine: RawEngine
     image: str
     networks: tuple[Network, ...]

@@ -7,6 +7,7 @@ machine's drift meets all of them alike.
 from benchmarks.bench import NETWORKS, Bench, Network, Section
 from benchmarks.bodies import engine_default_body, hardened_body
 from benchmarks.report import median_ratio, ms, summary, table
+from benchmarks.service import Service, running_service
 from benchmarks.ways import DockerPyWay, DockerRunWay, EcsWay, RawWay, Way
 
 MEASURED_ROUNDS = 30
@@ -14,6 +15,8 @@ QUICK_MEASURED_ROUNDS = 5
 WARM_UP_ROUNDS = 3
 QUICK_WARM_UP_ROUNDS = 1
 
+ECS = "ECS"
+ECS_COLD = "ECS, no sandboxes"
 RAW = "raw API, same limits as ECS"
 RAW_DEFAULTS = "raw API, engine's defaults"
 
@@ -21,6 +24,7 @@ NOTE = """\
 The clock stops when the client holds the whole, checked answer. Not in the clock: deletion by ECS
 (in the background) and by the raw sequence; both are awaited before the next measurement, as is
 whatever ECS makes ready for later tasks. `docker run --rm` and docker-py delete before they return.
+"No sandboxes": a service of its own with ECS_SANDBOXES=0.
 "Same limits as ECS": the raw container is created with the service's own HostConfig (memory, pids,
 CPUs, capabilities, no-new-privileges, ulimits, log driver)."""
 
@@ -30,11 +34,13 @@ Samples = dict[str, list[float]]
 async def measure(bench: Bench) -> Section:
     """Measure every way on every network."""
     print(f"\n== latency ==\n{NOTE}")
-    return {network: await _measure_on(bench, network) for network in bench.networks}
+    settings = {**bench.settings, "ECS_SANDBOXES": "0"}
+    async with running_service(bench.engine, settings) as cold:
+        return {network: await _measure_on(bench, cold, network) for network in bench.networks}
 
 
-async def _measure_on(bench: Bench, network: Network) -> Section:
-    ways = _ways(bench, network)
+async def _measure_on(bench: Bench, cold: Service, network: Network) -> Section:
+    ways = _ways(bench, cold, network)
     await _rounds(ways, bench.sized(WARM_UP_ROUNDS, QUICK_WARM_UP_ROUNDS))
     samples = await _rounds(ways, bench.sized(MEASURED_ROUNDS, QUICK_MEASURED_ROUNDS))
     section = _evaluated(samples)
@@ -42,9 +48,10 @@ async def _measure_on(bench: Bench, network: Network) -> Section:
     return section
 
 
-def _ways(bench: Bench, network: Network) -> list[Way]:
+def _ways(bench: Bench, cold: Service, network: Network) -> list[Way]:
     return [
-        EcsWay(bench, network),
+        EcsWay(ECS, bench.service, bench.image, network),
+        EcsWay(ECS_COLD, cold, bench.image, network),
         DockerRunWay(bench, network),
         DockerPyWay(bench, network),
         RawWay(RAW, bench, hardened_body(bench, network)),

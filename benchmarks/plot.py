@@ -1,20 +1,19 @@
-"""Draws the figures of a run: latency by way, and throughput over the number of clients.
+"""Draws the figures of a run: latency by way, throughput over clients, waiting over random load."""
 
-Run as `python -m benchmarks.plot build/bench.json docs/performance.svg`.
-"""
-
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from benchmarks.bench import NETWORKS, Section
+from benchmarks.poisson import PERCENTILES
+from benchmarks.pools import SANDBOXED, WARM
 from benchmarks.report import MS_PER_SECOND
+from benchmarks.throughput import DOCKER_RUN, ECS, RAW
 
 WIDTH_INCHES = 10.0
 ROW_HEIGHT_INCHES = 3.6
@@ -23,6 +22,7 @@ ECS_COLOUR = "#0b6e99"
 ECS_CLEAN_COLOUR = "#7fb8cf"
 OTHER_COLOUR = "#9aa0a6"
 RAW_COLOUR = "#d9822b"
+DOCKER_RUN_COLOUR = "#8a3ffc"
 INK = "#333333"
 # Room on the right of the longest whisker for its value.
 VALUE_ROOM = 1.18
@@ -70,10 +70,52 @@ def draw(results: Section, target: Path) -> None:
                 panel(axes, results[name][network], network)
             for axes in axes_row[1:]:
                 axes.set_ylabel("")
-        figure.supxlabel(_origin(results["facts"]), fontsize=8, color=OTHER_COLOUR)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+        _save(figure, results["facts"], target)
+
+
+def draw_poisson(run: Section, target: Path) -> None:
+    """Draw the latency percentiles over the load, one column for each kind of pool."""
+    poisson = run["poisson"]
+    with plt.style.context(STYLE):
+        figure, axes_row = plt.subplots(
+            1,
+            len(POOL_TITLES),
+            figsize=(WIDTH_INCHES, ROW_HEIGHT_INCHES),
+            layout="constrained",
+            sharey=True,
+        )
+        for axes, (name, title) in zip(axes_row, POOL_TITLES.items(), strict=True):
+            _draw_percentiles(axes, poisson[name])
+            axes.set_title(f"{poisson['ready']} {title}")
+        axes_row[0].set_ylabel("ms to the answer")
+        axes_row[0].legend(frameon=False, fontsize=9, loc="upper left")
+        _save(figure, run["facts"], target)
+
+
+def _draw_percentiles(axes: Axes, section: Section) -> None:
+    steps = [step for step in section["steps"] if step["latency"]]
+    loads = [step["load"] * 100 for step in steps]
+    for percent, colour in zip(PERCENTILES, PERCENTILE_COLOURS, strict=True):
+        values = [step["latency"][f"p{percent}_seconds"] * MS_PER_SECOND for step in steps]
+        axes.plot(loads, values, "o-", color=colour, label=f"p{percent}", markersize=5)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
+    axes.set_axisbelow(True)
+    labels = [
+        f"{load:.0f} %\nhit rate {step['hit_rate']:.2f}"
+        for load, step in zip(loads, steps, strict=True)
+    ]
+    axes.set_xticks(loads, labels)
+    rate = section["sustained_tasks_per_second"]
+    axes.set_xlabel(f"of {rate:.1f} tasks a second, which is sustained")
+
+
+def _save(figure: Figure, facts: Section, target: Path) -> None:
+    figure.supxlabel(_origin(facts), fontsize=8, color=OTHER_COLOUR)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+    plt.close(figure)
 
 
 def _origin(facts: Section) -> str:
@@ -93,7 +135,7 @@ def _draw_latency(axes: Axes, section: Section, network: str) -> None:
         names,
         medians,
         height=0.62,
-        color=[ECS_COLOUR if name == "ECS" else OTHER_COLOUR for name in names],
+        color=[ECS_COLOUR if name.startswith(ECS) else OTHER_COLOUR for name in names],
         xerr=[[0.0] * len(names), to_p95],
         error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 3},
     )
@@ -137,13 +179,11 @@ def _draw_throughput(axes: Axes, section: Section, network: str) -> None:
 
 
 LINES = [
-    ("ECS, until all are answered", "ECS", "tasks_per_second", ECS_COLOUR, "o-"),
-    ("ECS, until nothing is left", "ECS", "clean_tasks_per_second", ECS_CLEAN_COLOUR, "o--"),
-    ("raw API workers", "raw", "tasks_per_second", RAW_COLOUR, "s-"),
+    ("ECS, until all are answered", ECS, "tasks_per_second", ECS_COLOUR, "o-"),
+    ("ECS, until nothing is left", ECS, "clean_tasks_per_second", ECS_CLEAN_COLOUR, "o--"),
+    ("docker run --rm", DOCKER_RUN, "tasks_per_second", DOCKER_RUN_COLOUR, "^-"),
+    ("raw API workers", RAW, "tasks_per_second", RAW_COLOUR, "s-"),
 ]
 PANELS: dict[str, Panel] = {"latency": _draw_latency, "throughput": _draw_throughput}
-
-
-if __name__ == "__main__":
-    source, destination = map(Path, sys.argv[1:])
-    draw(json.loads(source.read_text()), destination)
+POOL_TITLES = {SANDBOXED: "sandboxes", WARM: "warm containers, no sandboxes"}
+PERCENTILE_COLOURS = (ECS_COLOUR, RAW_COLOUR, DOCKER_RUN_COLOUR)

@@ -24,21 +24,21 @@ class Summary:
 
 
 def summary(seconds: Sequence[float]) -> Summary:
-    """Summarize a series; p95 is interpolated within the series, never beyond it."""
+    """Summarize a series; percentiles lie within the series."""
     return Summary(
         count=len(seconds),
         median_seconds=statistics.median(seconds),
-        p95_seconds=p95(seconds),
+        p95_seconds=percentile(seconds, 95),
         min_seconds=min(seconds),
         max_seconds=max(seconds),
     )
 
 
-def p95(values: Sequence[float]) -> float:
-    """Return the 95th percentile."""
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile from 1 to 99, interpolated within the values."""
     if len(values) == 1:
         return values[0]
-    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:

@@ -40,6 +40,15 @@ class ServiceError(Exception):
     """The service did not start, settle or stop as it should."""
 
 
+class RefusedError(WrongAnswerError):
+    """The service answered with an HTTP error; `status` is its code."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """Keep the status apart from what else the answer says."""
+        super().__init__(f"{status}: {text}")
+        self.status = status
+
+
 class Service:
     """A running service: its process, its HTTP face and its containers."""
 
@@ -57,7 +66,7 @@ class Service:
         """Run one task and return the service's whole JSON answer."""
         async with self.session.post("v1.1/tasks", json=request) as response:
             if response.status != HTTP_CREATED:
-                raise WrongAnswerError(f"{response.status}: {await response.text()}")
+                raise RefusedError(response.status, await response.text())
             answer: JsonObject = await response.json()
             return answer
 

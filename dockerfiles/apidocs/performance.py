@@ -4,6 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+_RATES = {
+    "ecs_tasks_per_second": "ECS",
+    "docker_run_tasks_per_second": "docker run --rm",
+    "raw_tasks_per_second": "raw",
+}
+
 
 def performance_markdown(figures: dict[str, Any]) -> str:
     """Return the text and tables of ``figures``, the content of docs/performance.json."""
@@ -57,15 +63,12 @@ def _throughput(throughput: list[dict[str, Any]]) -> str:
     rows = [
         (
             str(point["clients"]),
-            *(
-                f"{point[network][name]:.2f}"
-                for network in ("default", "none")
-                for name in ("ecs_tasks_per_second", "raw_tasks_per_second")
-            ),
+            *(f"{rate:.2f}" for network in ("default", "none") for rate in point[network].values()),
         )
         for point in throughput
     ]
-    heads = ("clients", "ECS", "raw", "no network: ECS", "raw")
+    names = [_RATES[name] for name in throughput[0]["default"]]
+    heads = ("clients", *names, *(f"no network: {name}" for name in names))
     return f"## Throughput\n\n`echo hello`, tasks a second.\n\n{_table(heads, rows)}"
 
 
