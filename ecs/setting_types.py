@@ -15,7 +15,7 @@ MIN_MEMORY_BYTES = 6 * 1024 * 1024
 """The engine takes no smaller limit."""
 MAX_BYTES = 2**50
 _MAX_WARM_CONTAINERS = 256
-"""Those that are named, together: all of them are deleted when the service stops."""
+"""Those that are named, together: each one is deleted at a stop, or at the next start."""
 DAY_SECONDS = 86_400.0
 NO_HOME_DIRECTORY = "no_home_directory"
 """The type of the validation error of a folder whose ``~`` stands for nothing."""

@@ -179,7 +179,7 @@ class Settings(BaseModel):
     drain_timeout_seconds: Annotated[float, Ge(0), Le(DAY_SECONDS)] = Field(
         30.0,
         description="How long running tasks may go on after SIGTERM; then they are canceled, and "
-        "clean-up may take 30 seconds more.",
+        "clean-up may take 45 seconds more.",
     )
     sweep_interval_seconds: Seconds = Field(
         15.0, description="Time between two looks for containers that nobody watches."

@@ -11,8 +11,8 @@ from ecs.ecsctl.provisioning.firewall import KERNEL_MODULE, KERNEL_SETTINGS
 ENABLED = frozenset({"ecs.target", "ecs-firewall.service"})
 """The target wants the rest."""
 CONTAINERS = ("services", "nginx", "apidocs")
-_CLEAN_UP_SECONDS = 40
-"""What the service may take beyond drain_timeout_seconds, 30 at most, and some to spare."""
+_CLEAN_UP_SECONDS = 60
+"""What the service may take beyond drain_timeout_seconds, 45 at most, and some to spare."""
 
 _TEMPLATES = jinja2.Environment(
     # No HTML; the schema lets nothing through that means something to systemd or a shell.

@@ -157,9 +157,9 @@ def test_a_stop_is_longer_than_a_drain(directory: Path) -> None:
     node = build(loaded(directory, everything()), 1, Platform.DEBIAN)
     unit = next(unit.content for unit in node.units if unit.name == "ecs-services.service")
 
-    # 20 seconds of draining, 30 of cleaning up, and some to spare for engine and systemd.
-    assert "docker stop -t 60 ecs-services\n" in unit
-    assert "\nTimeoutStopSec=80\n" in unit
+    # 20 seconds of draining, 45 of cleaning up, and some to spare for engine and systemd.
+    assert "docker stop -t 80 ecs-services\n" in unit
+    assert "\nTimeoutStopSec=100\n" in unit
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])
