@@ -6,8 +6,10 @@
  * would have it; 125 says that the init itself could not do its work.
  *
  * It shares the container with a command that nobody trusts. So it cannot be read (not dumpable),
- * nor be killed (PID 1 of a namespace), keeps its standard input and the token to itself, and holds
- * nothing that would be worth more than a lie about the command's own end.
+ * nor be sent a signal that ends it (PID 1 of a namespace), does a bounded amount of anything before
+ * it looks at the clock, keeps its standard input and the token to itself, and holds nothing that
+ * would be worth more than a lie about the command's own end. A command of the same user can change
+ * its resource limits, and have the kernel end it with these: that is the end of the container.
  */
 #define _GNU_SOURCE
 
@@ -27,7 +29,7 @@
 #include <unistd.h>
 
 enum { EXIT_INIT_FAILED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128 };
-enum { STDIN_BUFFER_BYTES = 64 * 1024, CGROUP_FILE_BYTES = 4096 };
+enum { STDIN_BUFFER_BYTES = 64 * 1024, CGROUP_FILE_BYTES = 4096, REAPED_AT_A_TIME = 64 };
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -297,28 +299,34 @@ static void pump_input(short readable)
         close_input();
 }
 
-/* Reap all that have ended; return whether the command is among them. */
+/* Reap who has ended; return whether the command is among them. It is asked for first, and of the
+ * others not more than so many are taken: orphans may come as fast as they are reaped. */
 static bool reap(const struct command *command, int *status)
 {
-    bool ended = false;
-    int any;
-    pid_t pid;
+    pid_t pid = waitpid(command->pid, status, WNOHANG);
 
-    while ((pid = waitpid(-1, &any, WNOHANG)) > 0)
-        if (pid == command->pid) {
-            *status = any;
-            ended = true;
+    for (int i = 0; pid != command->pid; i++) {
+        int any;
+        if (i == REAPED_AT_A_TIME) {
+            raise(SIGCHLD); /* so that nobody sleeps while others are left */
+            return false;
         }
-    return ended;
+        pid = waitpid(-1, &any, WNOHANG);
+        if (pid <= 0)
+            return false;
+        if (pid == command->pid)
+            *status = any;
+    }
+    return true;
 }
 
-static void forward_signals(int signals, pid_t pid)
+/* One signal at a time: whoever sends them faster than they are passed on stops nothing else. */
+static void forward_signal(int signals, pid_t pid)
 {
     struct signalfd_siginfo info;
 
-    while (read(signals, &info, sizeof info) == sizeof info)
-        if (info.ssi_signo != SIGCHLD)
-            kill(pid, (int)info.ssi_signo);
+    if (read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD)
+        kill(pid, (int)info.ssi_signo);
 }
 
 /* Run the command to its end; return its wait status. */
@@ -335,9 +343,13 @@ static int watch(const struct command *command, const struct header *header, int
             {input.begin < input.end ? input.pipe : -1, POLLOUT, 0},
         };
         uint64_t now = now_ms(), left = deadline > now ? deadline - now : 0;
-        if (poll(polled, 3, left < INT_MAX ? (int)left : INT_MAX) < 0)
-            fail("ecs init: poll failed\n");
-        forward_signals(signals, command->pid);
+        if (poll(polled, 3, left < INT_MAX ? (int)left : INT_MAX) < 0) {
+            /* The command took this process the files it may watch. */
+            kill_all();
+            waitpid(command->pid, &status, 0);
+            return status;
+        }
+        forward_signal(signals, command->pid);
         if (reap(command, &status))
             return status;
         if (input.pipe >= 0)

@@ -4,6 +4,8 @@ import asyncio
 import os
 import platform
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -312,6 +314,76 @@ async def test_signals_are_passed_on(program: Path) -> None:
         ended = await init.end(told.token)
 
     assert (ended.exit_code, ended.stdout) == (5, b"got it\n")
+
+
+# Sends real-time signals, which queue, to PID 1 for ever; SIGTERM ends it.
+FLOOD = """
+#include <signal.h>
+int main(void)
+{
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        signal(number, SIG_IGN);
+    for (;;)
+        for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+            kill(1, number);
+}
+"""
+
+
+@pytest.fixture
+def flood(tmp_path: Path) -> Path:
+    source = tmp_path / "flood.c"
+    source.write_text(FLOOD)
+    subprocess.run(["cc", "-O2", "-o", tmp_path / "flood", source], check=True)
+    return tmp_path / "flood"
+
+
+async def test_a_flood_of_signals_does_not_hide_the_deadline(program: Path, flood: Path) -> None:
+    ended = await run(program, str(flood), timeout_seconds=0.5, grace_seconds=10)
+
+    assert ended.trailer
+    assert ended.trailer.timed_out
+    assert ended.exit_code == 143
+
+
+STORM = """
+import os, time
+for _ in range(4):
+    if os.fork() == 0:
+        while True:
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    os._exit(0)
+                os._exit(0)
+            os.wait()
+time.sleep(0.5)
+os._exit(7)
+"""
+
+
+async def test_a_storm_of_orphans_does_not_hide_the_commands_end(program: Path) -> None:
+    ended = await run(program, sys.executable, "-c", STORM)
+
+    assert ended.exit_code == 7
+    assert ended.trailer
+    assert ended.trailer.wait_status == 7 << 8
+
+
+NO_FILES = """
+import os, resource, signal, time
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))
+os.kill(1, signal.SIGUSR1)
+time.sleep(60)
+"""
+
+
+async def test_a_command_that_takes_the_init_its_files_is_killed(program: Path) -> None:
+    ended = await run(program, sys.executable, "-c", NO_FILES)
+
+    assert ended.exit_code == 137
+    assert ended.trailer
+    assert (ended.trailer.wait_status, ended.trailer.timed_out) == (signal.SIGKILL, False)
 
 
 async def test_one_that_waits_for_its_frame_can_be_told_to_end(program: Path) -> None:
