@@ -383,6 +383,7 @@ async def test_an_engine_that_makes_none_is_asked_again_later() -> None:
 
         await the.idle(1)
         assert the.engine.count("create") == 5
+        assert (the.sandboxes.containers.made, the.sandboxes.containers.failed) == (2, 3)
 
 
 async def test_what_starts_but_is_no_sandbox_is_not_handed_out() -> None:

@@ -283,6 +283,7 @@ async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting()
         await ready.reaper.drained()
 
         assert len(ready.names()) == 1
+        assert ready.warm.containers.failed == 1
         assert ready.take()
 
 
