@@ -287,6 +287,21 @@ async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting()
         assert ready.take()
 
 
+async def test_that_there_is_one_is_told_without_taking_it() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        request = builders.task_request()
+        other = builders.task_request(workdir="/tmp")
+
+        assert [ready.warm.has_one_for(asked) for asked in (request, request, other)] == [
+            True,
+            True,
+            False,
+        ]
+        assert ready.warm.reserve(request)
+        assert not ready.warm.has_one_for(request)
+
+
 async def test_without_the_init_there_are_none() -> None:
     async with pool(has_init=False) as ready:
         assert ready.warm.reserve(builders.task_request()) is None
