@@ -116,6 +116,7 @@ async def composed(
                 output_limits=_output_limits(settings),
                 queue_timeout_seconds=settings.queue_timeout_seconds,
                 drain_timeout_seconds=settings.drain_timeout_seconds,
+                has_container=warm_pool.has_one_for,
                 observers=observers,
             )
         )

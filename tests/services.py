@@ -39,6 +39,7 @@ class ECService:
         self.instance = self.settings["ECS_INSTANCE"]
         self.url = f"http://{self.settings['ECS_ADDRESS']}:{self.settings['ECS_PORT']}"
         self.log_path = directory / "log"
+        self.command: list[str | Path] = [PROGRAM]
         self._process: subprocess.Popen[bytes] | None = None
         for name in ("ECS_STATE_DIRECTORY", "ECS_SPOOL_DIRECTORY"):
             Path(self.settings[name]).mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ class ECService:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [PROGRAM],
+                self.command,
                 env=os.environ | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,5 +1,6 @@
 """Verbs about images: inspect, list, pull."""
 
+import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,14 @@ class AsyncImageInspector(Verb):
         )
 
 
+@dataclass(frozen=True)
+class ListedImage:
+    """One image of a list: its names (``name:tag``); ``created`` is in seconds since 1970."""
+
+    names: tuple[str, ...]
+    created: int
+
+
 class AsyncImageLister(Verb):
     """``GET /images/json``.
 
@@ -93,6 +102,20 @@ class AsyncImageLister(Verb):
         """
         answer = await self._api.request("GET", "/images/json")
         return frozenset(text(image, "Id") for image in elements(answer, "images"))
+
+    async def with_label(self, label: str) -> list[ListedImage]:
+        """Return all images that carry ``label``.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        answer = await self._api.request(
+            "GET", "/images/json", params={"filters": json.dumps({"label": [label]})}
+        )
+        return [
+            ListedImage(tuple(texts(image, "RepoTags")), integer(image, "Created"))
+            for image in elements(answer, "images")
+        ]
 
 
 class AsyncImagePuller(Verb):

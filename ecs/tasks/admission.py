@@ -67,11 +67,14 @@ class Admission:
             return _UNKNOWN_RETRY_AFTER_SECONDS
         return max(1, min(math.ceil(predicted), _MAX_RETRY_AFTER_SECONDS))
 
-    def check_room(self, *, tasks: int, own_tasks: int, timeout_seconds: float) -> None:
+    def check_room(
+        self, *, tasks: int, own_tasks: int, timeout_seconds: float, needs_lane: bool = True
+    ) -> None:
         """Refuse a task that would find the queue full, or wait longer than it may.
 
         ``tasks`` is the number of those not yet answered, running and waiting; ``own_tasks`` how
-        many of them are the same owner's. One owner may fill half the queue.
+        many of them are the same owner's. One owner may fill half the queue. One that needs no
+        place in the lane passes those who wait, so that their wait is not its own.
 
         Raises:
             QueueFullError, TooManyTasksError: with the seconds after which to try again.
@@ -85,12 +88,11 @@ class Admission:
                 f"{own_tasks} of your tasks are running or waiting, as many as one caller may have",
                 self.retry_after_seconds(),
             )
-        waiting = self.queue_length
-        predicted = self._predicted_wait_seconds()
+        predicted = self._predicted_wait_seconds() if needs_lane else None
         if predicted is not None and predicted > timeout_seconds:
             raise QueueFullError(
-                f"{waiting} tasks are waiting; this one would begin in about {predicted:.0f} "
-                f"seconds, more than the {timeout_seconds:g} allowed",
+                f"{self.queue_length} tasks are waiting; this one would begin in about "
+                f"{predicted:.0f} seconds, more than the {timeout_seconds:g} allowed",
                 self.retry_after_seconds(),
             )
 

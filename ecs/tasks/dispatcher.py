@@ -34,13 +34,16 @@ class TaskDispatcher:
         output_limits: OutputLimits,
         queue_timeout_seconds: float,
         drain_timeout_seconds: float,
+        has_container: Callable[[TaskRequest], bool] = lambda _: False,
         observers: Sequence[TaskObserver] = (),
     ) -> None:
+        """``has_container`` tells whether a task's container is likely to be started already."""
         self._admission = admission
         self._new_runner = new_runner
         self._output_limits = output_limits
         self._queue_timeout_seconds = queue_timeout_seconds
         self._drain_timeout_seconds = drain_timeout_seconds
+        self._has_container = has_container
         self._observers = observers
         self._runs: dict[Task, asyncio.Task[None]] = {}
         self._held: set[Task] = set()
@@ -80,6 +83,7 @@ class TaskDispatcher:
             tasks=len(self._held),
             own_tasks=sum(task.owner == owner for task in self._held),
             timeout_seconds=self._queue_timeout_seconds,
+            needs_lane=not self._has_container(request),
         )
         task = Task(
             request,

@@ -18,7 +18,7 @@ import structlog
 from ecs.docker_remote_api.archives import AsyncArchiveGetter, AsyncArchivePutter
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerCreator
-from ecs.docker_remote_api.image_import import AsyncImageDeleter, AsyncImageImporter
+from ecs.docker_remote_api.image_import import AsyncImageImporter
 from ecs.docker_remote_api.images import AsyncImageInspector
 from ecs.docker_remote_api.volumes import (
     AsyncVolumeCreator,
@@ -34,6 +34,7 @@ from ecs.errors import (
 )
 from ecs.tasks.container_spec import LABEL_DEADLINE
 from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, VOLUME_NAME_PREFIX, InitMount
+from ecs.tasks.old_images import delete_old_images, is_old
 from ecs.tasks.reaper import Reaper
 
 _log = structlog.get_logger()
@@ -42,8 +43,6 @@ FILLER_NAME_PREFIX = VOLUME_NAME_PREFIX
 _MODE = 0o555
 _FILLER_SECONDS = 120
 """How long a container that fills the volume may be there; then the sweep deletes it."""
-_KEPT_SECONDS = 86_400
-"""How old another version's volume is before it is deleted: it may be that of a service beside."""
 _PAUSE_SECONDS = 5.0
 """Between two checks: whoever brings images that cannot be mounted into causes no more of them."""
 
@@ -55,6 +54,7 @@ class InitVolume:
         self, api: DockerRemoteApi, reaper: Reaper, program_for: Callable[[str], bytes | None]
     ) -> None:
         self.mount: InitMount | None = None
+        self._api = api
         self._reaper = reaper
         self._program_for = program_for
         self._program = b""
@@ -65,7 +65,6 @@ class InitVolume:
         self._volume_deleter = AsyncVolumeDeleter(api)
         self._image_inspector = AsyncImageInspector(api)
         self._image_importer = AsyncImageImporter(api)
-        self._image_deleter = AsyncImageDeleter(api)
         self._container_creator = AsyncContainerCreator(api)
         self._archive_putter = AsyncArchivePutter(api)
         self._archive_getter = AsyncArchiveGetter(api)
@@ -148,15 +147,13 @@ class InitVolume:
 
     async def _delete_others(self, own: InitMount) -> None:
         for volume in await self._volume_lister.with_label(LABEL_INIT):
-            is_old = volume.created + _KEPT_SECONDS < time.time()
-            if volume.name == own.volume or not is_old:
+            if volume.name == own.volume or not is_old(volume.created):
                 continue
-            other = InitMount(volume.name.removeprefix(VOLUME_NAME_PREFIX))
             # In use: a conflict. Whose it is fills it again when it finds it missing.
             with suppress(EngineConflictError, EngineNotFoundError):
                 await self._volume_deleter.delete(volume.name)
-                await self._image_deleter.delete(other.image)
                 _log.info("volume of another version deleted", volume=volume.name)
+        await delete_old_images(self._api, own.image, LABEL_INIT)
 
 
 def _filler_body(image: str, mount: InitMount) -> dict[str, object]:

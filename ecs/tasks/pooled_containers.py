@@ -39,7 +39,7 @@ class PooledContainers(Generic[T]):
     """The containers of one pool. Use as an async context manager.
 
     ``made`` counts those that were started; ``making_seconds`` is the time in the engine's lane
-    that they took; ``making`` are on their way.
+    that they took; ``failed`` counts the attempts that made none; ``making`` are on their way.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PooledContainers(Generic[T]):
         """By name, and by id instead as soon as that is known."""
         self._changed = asyncio.Event()
         self._group = asyncio.TaskGroup()
-        self.making = self.made = 0
+        self.making = self.made = self.failed = 0
         self.making_seconds = 0.0
 
     async def __aenter__(self) -> Self:
@@ -146,6 +146,7 @@ class PooledContainers(Generic[T]):
             failure = EngineFailedError("a bug in ECS; its log has the cause")
         finally:
             if failure and not made.done():
+                self.failed += 1
                 made.set_result(failure)
             made.cancel()  # which is nothing to one that has its result
             del self._lives[known_as]

@@ -11,10 +11,14 @@ from ecs.docker_remote_api.image_import import AsyncImageImporter
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import AsyncImageInspector
 from ecs.errors import ImageNotFoundError
+from ecs.tasks.init_mount import LABEL_PURPOSE
+from ecs.tasks.old_images import delete_old_images
 
 _log = structlog.get_logger()
 
 PROGRAM_PATH = "/sandbox"
+LABEL_SANDBOX = "ecs.sandbox"
+_PURPOSE = "what the network sandboxes of ECS run; made again when it is missing"
 _DIGEST_CHARACTERS = 12
 _MODE = 0o555
 
@@ -24,8 +28,11 @@ class SandboxImage:
 
     def __init__(self, api: DockerRemoteApi, program: bytes) -> None:
         digest = hashlib.sha256(program).hexdigest()[:_DIGEST_CHARACTERS]
-        self._reference = ImageReference.parse(f"ecs/sandbox:{digest}")
+        # A name that no registry can ever have: what anybody pulls is not taken for it.
+        self._reference = ImageReference.parse(f"ecs.invalid/sandbox:{digest}")
+        self._labels = {LABEL_SANDBOX: digest, LABEL_PURPOSE: _PURPOSE}
         self._program = program
+        self._api = api
         self._inspector = AsyncImageInspector(api)
         self._importer = AsyncImageImporter(api)
 
@@ -39,9 +46,16 @@ class SandboxImage:
             return (await self._inspector.image(self._reference)).image_id
         except ImageNotFoundError:
             _log.info("making the image of the sandboxes", image=str(self._reference))
+            labels = " ".join(f'{name}="{value}"' for name, value in self._labels.items())
             return await self._importer.import_layer(
-                self._reference, _layer(self._program), [f'ENTRYPOINT ["{PROGRAM_PATH}"]']
+                self._reference,
+                _layer(self._program),
+                [f"LABEL {labels}", f'ENTRYPOINT ["{PROGRAM_PATH}"]'],
             )
+
+    async def delete_others(self) -> None:
+        """Delete the old images of other versions that no container uses."""
+        await delete_old_images(self._api, self._reference, LABEL_SANDBOX)
 
 
 def _layer(program: bytes) -> bytes:

@@ -174,6 +174,8 @@ class Sandboxes:
     async def run(self) -> None:
         """Keep the pool at its size, until cancelled."""
         await self._met.wait()
+        assert self._image is not None  # the engine was met
+        await self._image.delete_others()
         setback = Setback()
         while True:
             self._retire_idle()

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -115,20 +115,17 @@ class WarmPool:
         self._defaults = resources, profile
         self._met.set()
 
+    def has_one_for(self, request: TaskRequest) -> bool:
+        """Tell whether ``reserve`` would return a container now."""
+        return self._likely(request) is not None
+
     def reserve(self, request: TaskRequest) -> WarmContainer | None:
         """Return a container that will likely do, for a task whose image is still to be resolved.
 
         It need not wait for a place in the engine's lane then. Have ``take`` decide, or give it
         back with ``release``.
         """
-        if not can_be_warm(request) or request.pull is PullPolicy.ALWAYS:
-            return None
-        return self._hold(
-            lambda warm: (
-                warm.kind.image == request.image
-                and warm.kind.key == WarmKey.of(request, warm.kind.key.image_id)
-            )
-        )
+        return self._hold(self._likely(request))
 
     def take(
         self, request: TaskRequest, image: LocalImage, reserved: WarmContainer | None
@@ -147,7 +144,7 @@ class WarmPool:
         if found is None or found.kind.key != key:
             if found is not None:
                 self.release(found)
-            found = self._hold(lambda warm: warm.kind.key == key)
+            found = self._hold(next((warm for warm in self._idle if warm.kind.key == key), None))
         self._see(request.image, image)
         self.hits += found is not None
         self.misses += found is None
@@ -182,8 +179,16 @@ class WarmPool:
             else:
                 await self._make(kind, targets[kind].image)
 
-    def _hold(self, fits: Callable[[WarmContainer], bool]) -> WarmContainer | None:
-        warm = next((warm for warm in self._idle if fits(warm)), None)
+    def _likely(self, request: TaskRequest) -> WarmContainer | None:
+        if not can_be_warm(request) or request.pull is PullPolicy.ALWAYS:
+            return None
+        for warm in self._idle:
+            kind = warm.kind
+            if kind.image == request.image and kind.key == WarmKey.of(request, kind.key.image_id):
+                return warm
+        return None
+
+    def _hold(self, warm: WarmContainer | None) -> WarmContainer | None:
         if warm is not None:
             self._idle.remove(warm)
             self._held.add(warm)

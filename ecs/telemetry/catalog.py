@@ -85,6 +85,9 @@ POOL_TASKS = Metric(
     ("kind", "result"),
 )
 POOL_REFILLS = Metric("ecs_pool_refills_total", "counter", "Containers of these made.", ("kind",))
+POOL_REFILL_FAILURES = Metric(
+    "ecs_pool_refill_failures_total", "counter", "Attempts that made none.", ("kind",)
+)
 POOL_REFILL_SECONDS = Metric(
     "ecs_pool_refill_seconds_total",
     "counter",
@@ -136,6 +139,7 @@ CATALOG = (
     POOL_CONTAINERS,
     POOL_TASKS,
     POOL_REFILLS,
+    POOL_REFILL_FAILURES,
     POOL_REFILL_SECONDS,
     HTTP_REQUESTS,
     HTTP_REQUEST_DURATION,

@@ -106,6 +106,10 @@ class Metrics:
             catalog.POOL_REFILLS, lambda: _of_pools(pools, lambda pool: float(pool.containers.made))
         )
         self._counter(
+            catalog.POOL_REFILL_FAILURES,
+            lambda: _of_pools(pools, lambda pool: float(pool.containers.failed)),
+        )
+        self._counter(
             catalog.POOL_REFILL_SECONDS,
             lambda: _of_pools(pools, lambda pool: pool.containers.making_seconds),
         )

@@ -63,13 +63,22 @@ class FakeEngine(ScriptedServer):
         options = {"com.docker.network.bridge.enable_icc": "false"}
         await connection.answer(200, {"Options": options})
 
-    async def _list_images(self, _: Request, connection: Connection) -> None:
+    async def _list_images(self, request: Request, connection: Connection) -> None:
+        if "filters" in request.query:
+            await connection.answer(200, [])  # none has a label
+            return
         await connection.answer(200, [{"Id": found} for found in set(self.images.values())])
 
     async def _inspect_image(self, request: Request, connection: Connection) -> None:
         if request.target in self.images:
             document = {"Id": self.images[request.target], "Config": {"Volumes": None}}
             await connection.answer(200, document)
+        else:
+            await connection.answer(404, {"message": f"No such image: {request.target}"})
+
+    async def _delete_image(self, request: Request, connection: Connection) -> None:
+        if self.images.pop(request.target, None):
+            await connection.answer(200, [{"Untagged": request.target}])
         else:
             await connection.answer(404, {"message": f"No such image: {request.target}"})
 

@@ -16,6 +16,7 @@ ROUTES = {
     "list_images": r"GET /images/json",
     "inspect_image": r"GET /images/(.+)/json",
     "pull": r"POST /images/create",
+    "delete_image": r"DELETE /images/(.+)",
     "list": r"GET /containers/json",
     "create": r"POST /containers/create",
     "attach": r"POST /containers/(.+)/attach",

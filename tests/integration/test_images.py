@@ -23,6 +23,7 @@ import ecs
 from tests.client import Answer, Caller, calling
 from tests.engines import EngineProbe
 from tests.network import bridge_gateway
+from tests.processes import as_soon_as, blocks_stop, handles_stop, program_of
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -285,6 +286,19 @@ def running_tasks(engine: EngineProbe, service: Container) -> list[str]:
     label = f"ecs.instance={instance(service)}"
     filters = {"label": label, "name": "^ecs-task-", "status": "running"}
     return [found["Id"] for found in engine.client.api.containers(filters=filters)]
+
+
+def test_docker_stop_is_heard_before_the_service_is_imported(run: Run) -> None:
+    container = run(engine_in_reach=False)
+    container.reload()
+    pid = container.attrs["State"]["Pid"]
+    as_soon_as(lambda: program_of(pid).startswith(("env", "python")))
+    as_soon_as(lambda: blocks_stop(pid) or handles_stop(pid))
+
+    container.stop(timeout=STOP_SECONDS)
+
+    container.reload()
+    assert container.attrs["State"]["ExitCode"] == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.native import init_program
-from ecs.tasks import init_mount, init_run, init_volume
+from ecs.tasks import init_mount, init_run, init_volume, old_images
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Network
@@ -170,7 +170,7 @@ async def test_old_versions_that_nothing_uses_are_deleted(
     kept_seconds: float,
     is_left: bool,
 ) -> None:
-    monkeypatch.setattr(init_volume, "_KEPT_SECONDS", kept_seconds)
+    monkeypatch.setattr(old_images, "_KEPT_SECONDS", kept_seconds)
     other_program = program + b"older"
     older = InitMount.of(other_program)
     init._program_for = lambda _: other_program
@@ -188,6 +188,30 @@ async def test_old_versions_that_nothing_uses_are_deleted(
     assert (older.volume in names, image_is_left) == (is_left, is_left)
 
 
+async def test_an_old_image_goes_also_when_its_volume_is_gone(
+    init: InitVolume,
+    engine: EngineProbe,
+    program: bytes,
+    mount: InitMount,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
+    await init.prepare(MACHINE)
+    await eventually(lambda: volume_is_unused(engine, mount), 30)
+    remove_volume(engine, mount.volume)
+    newer_program = program + b"newer"
+    newer = InitMount.of(newer_program)
+    init._program_for = lambda _: newer_program
+    await init.prepare(MACHINE)
+
+    found = engine.has_image(str(mount.image)), engine.has_image(str(newer.image))
+    await eventually(lambda: volume_is_unused(engine, newer), 30)
+    remove_volume(engine, newer.volume)
+    engine.remove_images(str(newer.image))
+
+    assert found == (False, True)
+
+
 def volume_is_unused(engine: EngineProbe, mount: InitMount) -> bool:
     return not engine.client.api.containers(all=True, filters={"volume": mount.volume})
 
@@ -199,7 +223,7 @@ async def test_another_version_in_use_stays(
     mount: InitMount,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(init_volume, "_KEPT_SECONDS", -10)
+    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     await init.prepare(MACHINE)
     container = engine.client.containers.create(
         images.BUSYBOX, volumes={mount.volume: {"bind": "/volume", "mode": "ro"}}

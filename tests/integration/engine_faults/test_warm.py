@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ecs.errors import QueueFullError
 from ecs.tasks.model import Profile, Start
 from ecs.tasks.states import Outcome
 from ecs.tasks.warm_container import WarmContainer
@@ -58,6 +59,27 @@ async def test_a_hit_passes_those_who_wait_for_the_lane(ecs: Ecs, fake: FakeEngi
     assert (task.start, result.outcome) == (Start.WARM, Outcome.EXITED)
     assert ecs.admission.queue_length == 3
     assert ecs.warm_pool.counts["starting"] == 0  # nor is one made before they had their turn
+    for other in waiting:
+        await ecs.dispatcher.release(other)
+    fake.behave()
+    await ready(ecs)
+
+
+async def test_a_hit_is_not_refused_for_the_wait_of_those_who_have_to_start(
+    ecs: Ecs, fake: FakeEngine
+) -> None:
+    fake.always("start", hangs)
+    waiting = [ecs.submit("echo", "cold", workdir="/tmp") for _ in range(7)]
+    await eventually(lambda: ecs.admission.queue_length == 3)
+    # As if the queue had let five tasks begin in 100 minutes.
+    ecs.admission._busy_since -= 6000.0
+    ecs.admission._grants_while_busy = 5
+
+    with pytest.raises(QueueFullError, match="more than the"):
+        ecs.submit("echo", "cold", workdir="/tmp")
+    task, result, _ = await end_of(ecs, "echo", "hello")
+
+    assert (task.start, result.outcome) == (Start.WARM, Outcome.EXITED)
     for other in waiting:
         await ecs.dispatcher.release(other)
     fake.behave()

@@ -76,6 +76,13 @@ async def test_a_task_is_taken_whose_predicted_wait_is_what_it_may_wait(
         admission.check_room(tasks=3, own_tasks=0, timeout_seconds=30.0)
 
 
+async def test_a_task_that_needs_no_place_in_the_lane_is_taken_however_long_others_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with draining(monkeypatch, begun=5, waiting=3) as admission:
+        admission.check_room(tasks=3, own_tasks=0, timeout_seconds=1.0, needs_lane=False)
+
+
 async def test_nothing_is_predicted_from_a_few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     async with draining(monkeypatch, begun=4, waiting=100) as admission:
         admission.check_room(tasks=100, own_tasks=0, timeout_seconds=1.0)

@@ -17,7 +17,7 @@ from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import Sandbox, SandboxPolicy, sandbox_body
 from ecs.tasks.sandbox_rules import SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
-from tests.fake_engine import FakeEngine, answers, fake_engine, hangs, streams
+from tests.fake_engine import FakeEngine, answers, fake_engine, hangs, image_id, streams
 from tests.unit import builders
 from tests.waiting import eventually
 
@@ -129,6 +129,16 @@ async def test_the_image_is_made_once_and_again_when_it_is_gone() -> None:
         the.take()
         await the.idle(1)
         assert the.engine.count("pull") == 2
+
+
+async def test_images_of_earlier_versions_are_deleted_at_the_start() -> None:
+    async with pool(maximum=1, minimum=1) as the:
+        older = "ecs.invalid/sandbox:0123456789ab"
+        the.engine.images[older] = image_id(older)
+        the.engine.always("list_images", answers(200, [{"RepoTags": [older], "Created": 0}]))
+        await the.idle(1)
+
+        assert older not in the.engine.images
 
 
 async def test_one_that_is_taken_is_replaced_until_there_are_as_many_as_may_be() -> None:
@@ -383,6 +393,7 @@ async def test_an_engine_that_makes_none_is_asked_again_later() -> None:
 
         await the.idle(1)
         assert the.engine.count("create") == 5
+        assert (the.sandboxes.containers.made, the.sandboxes.containers.failed) == (2, 3)
 
 
 async def test_what_starts_but_is_no_sandbox_is_not_handed_out() -> None:

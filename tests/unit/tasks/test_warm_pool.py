@@ -283,7 +283,23 @@ async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting()
         await ready.reaper.drained()
 
         assert len(ready.names()) == 1
+        assert ready.warm.containers.failed == 1
         assert ready.take()
+
+
+async def test_that_there_is_one_is_told_without_taking_it() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        request = builders.task_request()
+        other = builders.task_request(workdir="/tmp")
+
+        assert [ready.warm.has_one_for(asked) for asked in (request, request, other)] == [
+            True,
+            True,
+            False,
+        ]
+        assert ready.warm.reserve(request)
+        assert not ready.warm.has_one_for(request)
 
 
 async def test_without_the_init_there_are_none() -> None:

@@ -158,7 +158,7 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     async with Reaper(no_engine, admission) as reaper, dispatcher:
         sandboxes = builders.no_sandboxes(no_engine, admission, reaper)
         sandboxes.hits, sandboxes.misses, sandboxes.containers.made = 5, 2, 3
-        sandboxes.containers.making_seconds = 0.75
+        sandboxes.containers.making_seconds, sandboxes.containers.failed = 0.75, 4
         warm_pool = builders.no_warm_pool(no_engine, admission, reaper)
         warm_pool.hits = 7
         telemetry.metrics.watch(
@@ -185,6 +185,7 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     assert value(under_way, "ecs_pool_tasks_total", kind="sandbox", result="miss") == 2
     assert value(under_way, "ecs_pool_refills_total", kind="sandbox") == 3
     assert value(under_way, "ecs_pool_refill_seconds_total", kind="sandbox") == 0.75
+    assert value(under_way, "ecs_pool_refill_failures_total", kind="sandbox") == 4
     assert value(under_way, "ecs_pool_tasks_total", kind="warm", result="hit") == 7
     assert value(under_way, "ecs_pool_containers", kind="warm", state="idle") == 0
     assert (value(under_way, "ecs_draining"), value(drained, "ecs_draining")) == (0, 1)
