@@ -24,6 +24,7 @@ from ecs.docker_remote_api.volumes import (
     AsyncVolumeCreator,
     AsyncVolumeDeleter,
     AsyncVolumeLister,
+    ListedVolume,
 )
 from ecs.errors import (
     EngineConflictError,
@@ -101,7 +102,6 @@ class InitVolume:
         mount = InitMount.of(self._program)
         try:
             await self._fill(mount)
-            await self._delete_others(mount)
         except EngineError as error:
             if str(error) != self._complaint:
                 _log.error("the init cannot be brought into the engine", error=str(error))
@@ -112,6 +112,7 @@ class InitVolume:
         if self.mount is None:
             self.mount = mount
             _log.info("init ready", volume=mount.volume)
+            await self._delete_others(mount)
 
     async def _fill(self, mount: InitMount) -> None:
         await self._volume_creator.create(mount.volume, mount.labels)
@@ -146,14 +147,19 @@ class InitVolume:
             )
 
     async def _delete_others(self, own: InitMount) -> None:
-        for volume in await self._volume_lister.with_label(LABEL_INIT):
-            if volume.name == own.volume or not is_old(volume.created):
-                continue
-            # In use: a conflict. Whose it is fills it again when it finds it missing.
-            with suppress(EngineConflictError, EngineNotFoundError):
-                await self._volume_deleter.delete(volume.name)
-                _log.info("volume of another version deleted", volume=volume.name)
+        try:
+            for volume in await self._volume_lister.with_label(LABEL_INIT):
+                if volume.name != own.volume and is_old(volume.created):
+                    await self._delete(volume)
+        except EngineError as error:
+            _log.warning("volumes of other versions stay", error=str(error))
         await delete_old_images(self._api, own.image, LABEL_INIT)
+
+    async def _delete(self, volume: ListedVolume) -> None:
+        # In use: a conflict. Whose it is fills it again when it finds it missing.
+        with suppress(EngineConflictError, EngineNotFoundError):
+            await self._volume_deleter.delete(volume.name)
+            _log.info("volume of another version deleted", volume=volume.name)
 
 
 def _filler_body(image: str, mount: InitMount) -> dict[str, object]:

@@ -11,11 +11,16 @@ from contextlib import suppress
 import structlog
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
-from ecs.docker_remote_api.containers import AsyncContainerCreator, AsyncContainerDeleter
+from ecs.docker_remote_api.containers import (
+    AsyncContainerCreator,
+    AsyncContainerDeleter,
+    AsyncContainerInspector,
+)
 from ecs.docker_remote_api.images import LocalImage
 from ecs.errors import (
     AdmissionError,
     EcsError,
+    EngineFailedError,
     EngineNotFoundError,
     EngineRefusedError,
     ImageAccessDeniedError,
@@ -49,6 +54,9 @@ from ecs.tasks.warm_pool import WarmPool
 
 _log = structlog.get_logger()
 
+_NEVER_STARTED = "created"
+"""The status of a container whose start failed before its process ran."""
+
 
 class AsyncEndToEndContainerRunner:
     """The state machine of one task; make one for each. See ``ecs.tasks.states`` for its table."""
@@ -79,6 +87,7 @@ class AsyncEndToEndContainerRunner:
         self._queue_timeout_seconds = queue_timeout_seconds
         self._creator = AsyncContainerCreator(api)
         self._deleter = AsyncContainerDeleter(api)
+        self._inspector = AsyncContainerInspector(api)
         self._holds_place = False
         self._holds_lane = False
         self._may_have_container = False
@@ -181,9 +190,13 @@ class AsyncEndToEndContainerRunner:
             self._sandbox = None
 
     async def _undo(self, error: NotStartedError, cause: str) -> None:
-        _log.info(f"starting once more, without {cause}", error=str(error))
+        """Make room for another start, where this one is known to have run nothing."""
+        name = self._task.container_name
         with suppress(EngineNotFoundError):
-            await self._deleter.delete(self._task.container_name)
+            if (await self._inspector.state(name)).status != _NEVER_STARTED:
+                raise EngineFailedError(f"the start failed, and the command may have run: {error}")
+            await self._deleter.delete(name)
+        _log.info(f"starting once more, without {cause}", error=str(error))
         self._settled_container = self._container
 
     async def _run_container(

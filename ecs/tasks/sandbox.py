@@ -71,6 +71,8 @@ def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, A
             "Sysctls": {
                 "net.ipv4.tcp_max_tw_buckets": "0",
                 "net.ipv4.tcp_no_metrics_save": "1",
+                # Whose cookies the kernel would keep in the same table all the same.
+                "net.ipv4.tcp_fastopen": "0",
             },
         },
     }

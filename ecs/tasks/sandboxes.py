@@ -192,7 +192,7 @@ class Sandboxes:
             await asyncio.sleep(pause_seconds)
 
     def _choose(self, owner: str, network: str) -> Sandbox | None:
-        idle = [sandbox for sandbox in self._idle if sandbox.network == network]
+        idle = [s for s in self._idle if s.network == network and not self._rules.is_too_old(s)]
         used = [s for s in idle if s.owner is not None and self._rules.may_have(s, owner)]
         fresh = [s for s in idle if s.owner is None]
         # The one used last, so that those which are too many stay idle.

@@ -16,13 +16,11 @@ class WarmDemand:
     """The tasks of the last minute, by kind."""
 
     def __init__(self) -> None:
-        self._tasks: deque[tuple[float, WarmKind]] = deque(maxlen=_MAX_REMEMBERED)
-        self._images: dict[WarmKind, LocalImage] = {}
+        self._tasks: deque[tuple[float, WarmKind, LocalImage]] = deque(maxlen=_MAX_REMEMBERED)
 
     def note(self, kind: WarmKind, image: LocalImage) -> None:
         """Remember that a task of this kind came."""
-        self._tasks.append((time.monotonic(), kind))
-        self._images[kind] = image
+        self._tasks.append((time.monotonic(), kind, image))
 
     def forget(self, kind: WarmKind) -> None:
         """Take what was asked for back: there are to be no containers of this kind."""
@@ -36,10 +34,10 @@ class WarmDemand:
         oldest = time.monotonic() - _WINDOW_SECONDS
         while self._tasks and self._tasks[0][0] < oldest:
             self._tasks.popleft()
-        counts = Counter(kind for _, kind in self._tasks)
-        self._images = {kind: self._images[kind] for kind in counts}
+        counts = Counter(kind for _, kind, _ in self._tasks)
+        latest = {kind: image for _, kind, image in self._tasks}
         return [
-            (kind, self._images[kind], count)
+            (kind, latest[kind], count)
             for kind, count in counts.most_common()
             if count >= _LEAST_TASKS
         ]

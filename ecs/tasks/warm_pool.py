@@ -105,13 +105,12 @@ class WarmPool:
     def meet(self, resources: Resources, profile: Profile) -> None:
         """Begin, now that the engine is known; the arguments are those of a task that names none.
 
-        Prepare the init before: there are no warm containers without it.
+        There are no warm containers before the init is there.
         """
         if not self._rules.named and not self._rules.beyond_named:
             return
         if self._init.mount is None:
-            _log.warning("no warm containers: they need the init")
-            return
+            _log.warning("no warm containers as long as there is no init")
         self._defaults = resources, profile
         self._met.set()
 
@@ -144,7 +143,7 @@ class WarmPool:
         if found is None or found.kind.key != key:
             if found is not None:
                 self.release(found)
-            found = self._hold(next((warm for warm in self._idle if warm.kind.key == key), None))
+            found = self._hold(next((w for w in self._usable() if w.kind.key == key), None))
         self._see(request.image, image)
         self.hits += found is not None
         self.misses += found is None
@@ -171,7 +170,7 @@ class WarmPool:
             await self._look_at_images()
             targets = self._targets()
             self._retire_surplus(targets)
-            kind = self._next_kind(targets)
+            kind = self._next_kind(targets) if self._init.mount else None
             # Not while a task waits: it would wait longer, be it for the engine alone.
             if kind is None or self._admission.queue_length:
                 if await self.containers.change():
@@ -182,11 +181,15 @@ class WarmPool:
     def _likely(self, request: TaskRequest) -> WarmContainer | None:
         if not can_be_warm(request) or request.pull is PullPolicy.ALWAYS:
             return None
-        for warm in self._idle:
+        for warm in self._usable():
             kind = warm.kind
             if kind.image == request.image and kind.key == WarmKey.of(request, kind.key.image_id):
                 return warm
         return None
+
+    def _usable(self) -> list[WarmContainer]:
+        # One that is too old may still be there while the pool waits for its turn to make another.
+        return [warm for warm in self._idle if warm.age_seconds <= self._rules.max_age_seconds]
 
     def _hold(self, warm: WarmContainer | None) -> WarmContainer | None:
         if warm is not None:
@@ -259,7 +262,7 @@ class WarmPool:
     async def _new(
         self, name: str, kind: WarmKind, image: LocalImage
     ) -> AsyncIterator[WarmContainer]:
-        assert self._init.mount is not None  # it was there when the engine was met
+        assert self._init.mount is not None  # none is made before
         body = warm_body(
             kind.key.request(kind.image),
             image,

@@ -187,10 +187,12 @@ async def test_no_connection_is_remembered_after_its_end(
     script = f"hostname; for i in 1 2 3 4 5 6 7 8; do {TALK}; done; {REMEMBERED}"
     within = await sandboxed(one, "sh", "-c", script)
     later = await sandboxed(one, "sh", "-c", "hostname; cat /proc/net/tcp* | grep -v address")
+    fast_open = await sandboxed(one, "cat", "/proc/sys/net/ipv4/tcp_fastopen")
 
     assert without.stdout == b"remembered\n"
     assert within.stdout.decode().split() == [name, "0"]
     assert later.stdout.decode().split() == [name]
+    assert fast_open.stdout == b"0\n"
 
 
 @contextmanager

@@ -74,6 +74,24 @@ async def test_the_init_runs_a_task_without_any_other_word_of_the_engine(
     assert fake.count("wait") == fake.count("inspect") == 0
 
 
+@pytest.mark.parametrize("status", [500, 504])
+async def test_a_command_that_may_have_run_is_not_started_once_more(
+    ecs: Ecs, fake: FakeEngine, status: int
+) -> None:
+    async def starts_and_fails(request: Request, connection: Connection) -> None:
+        container = fake.container(request.target)
+        container.status = "running"
+        await connection.answer(status, {"message": "no word of the shim"})
+
+    fake.next("start", starts_and_fails)
+
+    _, result, _ = await end_of(ecs, "echo")
+
+    assert result.outcome is Outcome.ENGINE_ERROR
+    assert "may have run" in str(result.error)
+    assert fake.count("start") == 1
+
+
 def nothing(_: Container) -> bytes:
     return b""
 

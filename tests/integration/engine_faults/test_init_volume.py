@@ -78,12 +78,6 @@ async def test_the_volume_is_filled_once(ecs: Ecs, fake: FakeEngine) -> None:
             "put_archive", answers(500, {"message": "no space left"}), id="put_archive: no space"
         ),
         pytest.param("put_archive", answers(200), id="put_archive: taken and not there"),
-        pytest.param("list_volumes", answers(200, {"Volumes": "none"}), id="list_volumes: no list"),
-        pytest.param(
-            "list_volumes",
-            answers(200, {"Volumes": [{"Name": "x", "CreatedAt": "long ago"}]}),
-            id="list_volumes: no time",
-        ),
     ],
 )
 async def test_an_engine_that_does_not_take_the_init_runs_tasks_without_it(
@@ -99,6 +93,26 @@ async def test_an_engine_that_does_not_take_the_init_runs_tasks_without_it(
     ]
     fake.behave()
     assert (await ecs.run("echo")).outcome is Outcome.EXITED
+
+
+@pytest.mark.parametrize(
+    ("verb", "script"),
+    [
+        ("list_volumes", answers(200, {"Volumes": "none"})),
+        ("list_volumes", answers(200, {"Volumes": [{"Name": "x", "CreatedAt": "long ago"}]})),
+        ("list_volumes", answers(403, {"message": "not allowed here"})),
+        ("list_images", answers(403, {"message": "not allowed here"})),
+    ],
+)
+async def test_an_engine_that_does_not_tell_of_other_versions_has_the_init_all_the_same(
+    ecs: Ecs, fake: FakeEngine, verb: str, script: Script
+) -> None:
+    fake.always(verb, script)
+    with capture_logs() as logs:
+        await ecs.init.prepare("x86_64")
+
+    assert ecs.init.mount
+    assert [entry["log_level"] for entry in logs].count("warning") == 1
 
 
 async def test_an_init_that_could_not_be_brought_in_is_tried_again_and_told_once(

@@ -109,7 +109,11 @@ def test_a_sandbox_may_do_nothing_and_reaches_nothing() -> None:
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert host["ReadonlyRootfs"] is True
     assert host["Memory"] == host["MemorySwap"] == 6 * 2**20
-    assert host["Sysctls"]["net.ipv4.tcp_max_tw_buckets"] == "0"
+    assert host["Sysctls"] == {
+        "net.ipv4.tcp_max_tw_buckets": "0",
+        "net.ipv4.tcp_no_metrics_save": "1",
+        "net.ipv4.tcp_fastopen": "0",
+    }
     assert not {"Binds", "Mounts", "Privileged", "PidMode", "IpcMode"} & set(host)
 
 

@@ -31,6 +31,7 @@ REFERENCE = ImageReference.parse(BUSYBOX)
 IMAGE = LocalImage(image_id(BUSYBOX), frozenset())
 MOVED = LocalImage(image_id("moved"), frozenset())
 RULES = WarmRules({REFERENCE: 2}, memory_bytes=0, max_age_seconds=600.0, max_run_seconds=60.0)
+INIT = InitMount("0123456789ab")
 FRAME = InitFrame(b"\xff" * 16, ["sleep"], {}, timeout_seconds=60, grace_seconds=1)
 
 
@@ -39,6 +40,7 @@ class Pool:
     """A pool that fills itself, and what it works with."""
 
     warm: WarmPool
+    init: InitVolume
     engine: FakeEngine
     admission: Admission
     reaper: Reaper
@@ -76,7 +78,7 @@ async def pool(*, has_init: bool = True, **rules: Any) -> AsyncIterator[Pool]:
         admission = Admission(max_starting=4, max_running=10, max_queued=10)
         async with Reaper(api, admission) as reaper:
             init = InitVolume(api, reaper, lambda _: None)
-            init.mount = InitMount("0123456789ab") if has_init else None
+            init.mount = INIT if has_init else None
             async with WarmPool(
                 api,
                 admission,
@@ -87,7 +89,7 @@ async def pool(*, has_init: bool = True, **rules: Any) -> AsyncIterator[Pool]:
             ) as warm:
                 warm.meet(builders.RESOURCES, Profile.STANDARD)
                 keeping = asyncio.create_task(warm.run())
-                yield Pool(warm, engine, admission, reaper, keeping)
+                yield Pool(warm, init, engine, admission, reaper, keeping)
                 keeping.cancel()
                 await asyncio.wait({keeping})
 
@@ -225,6 +227,18 @@ async def test_one_that_ends_by_itself_is_replaced() -> None:
         await ready.idle(1)
 
 
+async def test_one_that_is_too_old_is_handed_to_nobody_while_no_other_can_be_made() -> None:
+    async with pool(named={REFERENCE: 1}) as ready:
+        await ready.idle(1)
+        ready.keeping.cancel()
+        (warm,) = ready.warm._idle
+
+        warm._made_at -= 601
+
+        assert ready.warm.reserve(builders.task_request()) is None
+        assert ready.take() is None
+
+
 async def test_one_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool(max_age_seconds=0.2) as ready:
@@ -302,12 +316,18 @@ async def test_that_there_is_one_is_told_without_taking_it() -> None:
         assert not ready.warm.has_one_for(request)
 
 
-async def test_without_the_init_there_are_none() -> None:
+async def test_there_are_none_before_the_init_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
     async with pool(has_init=False) as ready:
-        assert ready.warm.reserve(builders.task_request()) is None
+        looks = ready.engine.count("inspect_image")
+        await eventually(lambda: ready.engine.count("inspect_image") > looks + 2)
         assert ready.take() is None
-        assert ready.warm.misses == 0
-        assert ready.engine.requests == []
+        assert ready.engine.count("create") == 0
+
+        ready.init.mount = INIT
+
+        await ready.idle(2)
 
 
 async def test_when_it_is_closed_nothing_is_left() -> None:
