@@ -15,6 +15,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.errors import EngineError, EngineFailedError
 from ecs.tasks.attached_container import AttachedContainer, attached_container
 from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.sandbox_image import PROGRAM_PATH
 
 NAME_PREFIX = "ecs-sandbox-"
@@ -36,6 +37,7 @@ class SandboxPolicy:
     """What every sandbox's container is created from."""
 
     instance: str
+    runtime: EngineRuntime
     max_age_seconds: float
     max_run_seconds: float
     """How long a task may hold one that has just not reached that age."""
@@ -72,6 +74,7 @@ def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, A
                 "net.ipv4.tcp_max_tw_buckets": "0",
                 "net.ipv4.tcp_no_metrics_save": "1",
             },
+            **policy.runtime.host_config(),
         },
     }
 

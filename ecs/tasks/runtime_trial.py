@@ -1,0 +1,232 @@
+"""Does another runtime give the same answers as the engine's default, and sooner?
+
+Containers as tasks have them, of the image that holds the init alone: no operator's image is
+needed. They come one after the other, each behind everybody else in the engine's lane.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from ecs.docker_remote_api.connection import DockerRemoteApi
+from ecs.docker_remote_api.containers import (
+    AsyncContainerAttacher,
+    AsyncContainerCreator,
+    AsyncContainerDeleter,
+    AsyncContainerInspector,
+    AsyncContainerKiller,
+    AsyncContainerStarter,
+    AsyncContainerWaiter,
+)
+from ecs.docker_remote_api.images import AsyncImageInspector, LocalImage
+from ecs.tasks.admission import Admission
+from ecs.tasks.container_spec import LABEL_INSTANCE, ContainerPolicy, warm_body
+from ecs.tasks.ending import SIGKILL_EXIT_CODE
+from ecs.tasks.finish_first import finish_first
+from ecs.tasks.init_frame import InitFrame, new_token
+from ecs.tasks.init_mount import InitMount
+from ecs.tasks.init_volume import InitVolume
+from ecs.tasks.model import Network, Resources, TaskRequest
+from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import ENGINES_OWN, EngineRuntime
+from ecs.tasks.trailer import Trailer, TrailerDecoder
+
+NAME_PREFIX = "ecs-trial-"
+MAX_RATIO = 0.95
+"""Of the default's time: what is less gained than this is not told from chance."""
+_PAIRS = 7
+_CONTAINER_SECONDS = 20.0
+"""How long one container may take, from its place in the lane to its end."""
+_LIFE_SECONDS = 120.0
+"""Then every service's sweep may delete it."""
+_SMALL_MEMORY_BYTES = 6 * 1024 * 1024
+"""The smallest limit the engine takes."""
+_LARGE_ARGUMENT_BYTES = 8 * 1024 * 1024
+_GRACE_SECONDS = 1.0
+_INIT_FAILED_EXIT_CODE = 125
+
+
+class RuntimeTrialError(Exception):
+    """A runtime did not do what tasks rely on; the text says what."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds from the creation to the end of the same container, in pairs one after the other."""
+
+    default_seconds: Sequence[float]
+    candidate_seconds: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """The candidate's part of the default's time: the median over the pairs.
+
+        What else the machine does changes from pair to pair, and hardly within one.
+        """
+        pairs = zip(self.default_seconds, self.candidate_seconds, strict=True)
+        return median(candidate / default for default, candidate in pairs)
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether the candidate is faster by what is no chance."""
+        return self.ratio <= MAX_RATIO
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What is known of a container at its end."""
+
+    exit_code: int
+    oom_killed: bool
+    trailer: Trailer | None
+    output: bytes
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a container is made from."""
+
+    runtime: str
+    mount: InitMount
+    image: LocalImage
+    resources: Resources
+
+
+class RuntimeTrial:
+    """Tries runtimes on one engine."""
+
+    def __init__(
+        self,
+        api: DockerRemoteApi,
+        admission: Admission,
+        reaper: Reaper,
+        init: InitVolume,
+        *,
+        policy: ContainerPolicy,
+    ) -> None:
+        self._admission = admission
+        self._reaper = reaper
+        self._init = init
+        self._policy = policy
+        self._image_inspector = AsyncImageInspector(api)
+        self._creator = AsyncContainerCreator(api)
+        self._attacher = AsyncContainerAttacher(api)
+        self._starter = AsyncContainerStarter(api)
+        self._killer = AsyncContainerKiller(api)
+        self._waiter = AsyncContainerWaiter(api)
+        self._inspector = AsyncContainerInspector(api)
+        self._deleter = AsyncContainerDeleter(api)
+
+    async def compare(self, candidate: str, resources: Resources) -> Comparison:
+        """Try ``candidate`` with these limits, and time it against the engine's default.
+
+        Raises:
+            RuntimeTrialError: it gives another answer, or a limit or a signal has no effect.
+            EcsError: the engine refused, failed or vanished, or lacks the image.
+        """
+        mount = self._init.mount
+        if mount is None:
+            raise RuntimeTrialError("there is no init to try it with")
+        image = await self._image_inspector.image(mount.image)
+        default = _Model(ENGINES_OWN, mount, image, resources)
+        other = replace(default, runtime=candidate)
+        # The first of each also reads into memory what the others find there.
+        expected = await self._run(default)
+        if expected.trailer is None or expected.exit_code != _INIT_FAILED_EXIT_CODE:
+            raise RuntimeTrialError(f"the engine's default runtime answers {expected}")
+        await self._same(other, expected)
+        await self._check_limits(other)
+        default_seconds, candidate_seconds = [], []
+        for _ in range(_PAIRS):
+            default_seconds.append(await self._same(default, expected))
+            candidate_seconds.append(await self._same(other, expected))
+        return Comparison(default_seconds, candidate_seconds)
+
+    async def _same(self, model: _Model, expected: _Answer) -> float:
+        answer = await self._run(model)
+        if answer != expected:
+            raise RuntimeTrialError(f"a container ended with {answer} instead of {expected}")
+        return answer.seconds
+
+    async def _check_limits(self, model: _Model) -> None:
+        small = replace(model.resources, memory_bytes=_SMALL_MEMORY_BYTES)
+        answer = await self._run(
+            replace(model, resources=small), argument="x" * _LARGE_ARGUMENT_BYTES
+        )
+        if answer.exit_code != SIGKILL_EXIT_CODE or not answer.oom_killed:
+            raise RuntimeTrialError(f"the limit of memory has no effect: {answer}")
+        # The init's own process is one more than these.
+        alone = replace(model.resources, pids=0)
+        answer = await self._run(replace(model, resources=alone))
+        if answer.exit_code != _INIT_FAILED_EXIT_CODE or answer.trailer is not None:
+            raise RuntimeTrialError(f"the limit of processes has no effect: {answer}")
+        answer = await self._run(model, is_killed=True)
+        if answer.exit_code != SIGKILL_EXIT_CODE:
+            raise RuntimeTrialError(f"SIGKILL has no effect: {answer}")
+
+    async def _run(self, model: _Model, *, argument: str = "", is_killed: bool = False) -> _Answer:
+        """Run one container to its end; one that ``is_killed`` is given no command before."""
+        name = NAME_PREFIX + secrets.token_hex(16)
+        try:
+            async with self._admission.refill(), asyncio.timeout(_CONTAINER_SECONDS):
+                started = time.monotonic()
+                # Seen to its end even when cancelled: a deletion must not overtake the creation.
+                container = await finish_first(self._creator.create(name, self._body(model)))
+                frame = None if is_killed else _frame(model.mount, argument)
+                answer = await self._answer(container, frame)
+                seconds = time.monotonic() - started
+                await self._deleter.delete(container)
+                return replace(answer, seconds=seconds)
+        except TimeoutError as error:
+            raise RuntimeTrialError("a container did not end") from error
+        finally:
+            self._reaper.remove(name)
+
+    def _body(self, model: _Model) -> dict[str, Any]:
+        request = TaskRequest(
+            image=model.mount.image,
+            cmd=(),
+            timeout_seconds=_CONTAINER_SECONDS,
+            resources=model.resources,
+            network=Network.NONE,
+        )
+        policy = replace(self._policy, runtime=EngineRuntime(model.runtime))
+        body = warm_body(request, model.image, policy, model.mount, life_seconds=_LIFE_SECONDS)
+        # Nobody's: to its own service's sweep it would be an orphan.
+        del body["Labels"][LABEL_INSTANCE]
+        return body
+
+    async def _answer(self, container: str, frame: InitFrame | None) -> _Answer:
+        """Start it and see it to its end; without a frame, kill it."""
+        decoder = TrailerDecoder(frame.token if frame else new_token())
+        written = b""
+        async with (
+            self._attacher.output(container) as output,
+            self._attacher.input(container) as stdin,
+        ):
+            if frame is not None:
+                stdin.send(frame.pieces())
+            await self._starter.start(container)
+            if frame is None:
+                await self._killer.kill(container, "SIGKILL")
+            async for pieces in output:
+                written += b"".join(data for _, data in decoder.feed(pieces))
+        exit_code = await self._waiter.exit_code(container, timeout_seconds=_CONTAINER_SECONDS)
+        state = await self._inspector.state(container)
+        return _Answer(exit_code, state.oom_killed, decoder.trailer, written)
+
+
+def _frame(mount: InitMount, argument: str) -> InitFrame:
+    return InitFrame(
+        token=new_token(),
+        # Not as PID 1 it says so and fails: there is output, and an exit code that is not 0.
+        argv=[mount.program, argument],
+        environment={},
+        timeout_seconds=_CONTAINER_SECONDS,
+        grace_seconds=_GRACE_SECONDS,
+    )
