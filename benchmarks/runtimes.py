@@ -62,7 +62,8 @@ async def _alternating(
         running_service(engine, settings) as with_default,
         running_service(engine, {**settings, "ECS_RUNTIME": runtime}) as with_other,
     ):
-        own, other = [], []
+        own: list[float] = []
+        other: list[float] = []
         for number in range(WARM_UP_ROUNDS + rounds):
             pair = ((with_default, own), (with_other, other))
             # Neither has the place behind the other for itself.

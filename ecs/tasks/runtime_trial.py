@@ -7,7 +7,6 @@ needed. They come one after the other, each behind everybody else in the engine'
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -17,7 +16,6 @@ from ecs.docker_remote_api.containers import (
     AsyncContainerAttacher,
     AsyncContainerCreator,
     AsyncContainerDeleter,
-    AsyncContainerInspector,
     AsyncContainerKiller,
     AsyncContainerStarter,
     AsyncContainerWaiter,
@@ -46,6 +44,7 @@ _LIFE_SECONDS = 120.0
 _SMALL_MEMORY_BYTES = 6 * 1024 * 1024
 """The smallest limit the engine takes."""
 _LARGE_ARGUMENT_BYTES = 8 * 1024 * 1024
+"""More than that, which the init reads into memory. Where it can, it then fails to start it."""
 _GRACE_SECONDS = 1.0
 _INIT_FAILED_EXIT_CODE = 125
 
@@ -58,8 +57,8 @@ class RuntimeTrialError(Exception):
 class Comparison:
     """Seconds from the creation to the end of the same container, in pairs one after the other."""
 
-    default_seconds: Sequence[float]
-    candidate_seconds: Sequence[float]
+    default_seconds: list[float]
+    candidate_seconds: list[float]
 
     @property
     def ratio(self) -> float:
@@ -77,18 +76,17 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class TrialAnswer:
     """What is known of a container at its end."""
 
     exit_code: int
-    oom_killed: bool
     trailer: Trailer | None
     output: bytes
     seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
-class _Model:
+class TrialContainer:
     """What a container is made from."""
 
     runtime: str
@@ -113,13 +111,12 @@ class RuntimeTrial:
         self._reaper = reaper
         self._init = init
         self._policy = policy
-        self._image_inspector = AsyncImageInspector(api)
+        self._inspector = AsyncImageInspector(api)
         self._creator = AsyncContainerCreator(api)
         self._attacher = AsyncContainerAttacher(api)
         self._starter = AsyncContainerStarter(api)
         self._killer = AsyncContainerKiller(api)
         self._waiter = AsyncContainerWaiter(api)
-        self._inspector = AsyncContainerInspector(api)
         self._deleter = AsyncContainerDeleter(api)
 
     async def compare(self, candidate: str, resources: Resources) -> Comparison:
@@ -132,8 +129,8 @@ class RuntimeTrial:
         mount = self._init.mount
         if mount is None:
             raise RuntimeTrialError("there is no init to try it with")
-        image = await self._image_inspector.image(mount.image)
-        default = _Model(ENGINES_OWN, mount, image, resources)
+        image = await self._inspector.image(mount.image)
+        default = TrialContainer(ENGINES_OWN, mount, image, resources)
         other = replace(default, runtime=candidate)
         # The first of each also reads into memory what the others find there.
         expected = await self._run(default)
@@ -141,43 +138,47 @@ class RuntimeTrial:
             raise RuntimeTrialError(f"the engine's default runtime answers {expected}")
         await self._same(other, expected)
         await self._check_limits(other)
-        default_seconds, candidate_seconds = [], []
-        for _ in range(_PAIRS):
-            default_seconds.append(await self._same(default, expected))
-            candidate_seconds.append(await self._same(other, expected))
-        return Comparison(default_seconds, candidate_seconds)
+        comparison = Comparison([], [])
+        pair = ((default, comparison.default_seconds), (other, comparison.candidate_seconds))
+        for number in range(_PAIRS):
+            # Neither has the place behind the other for itself.
+            for wanted, seconds in pair if number % 2 else reversed(pair):
+                seconds.append(await self._same(wanted, expected))
+        return comparison
 
-    async def _same(self, model: _Model, expected: _Answer) -> float:
-        answer = await self._run(model)
+    async def _same(self, wanted: TrialContainer, expected: TrialAnswer) -> float:
+        answer = await self._run(wanted)
         if answer != expected:
             raise RuntimeTrialError(f"a container ended with {answer} instead of {expected}")
         return answer.seconds
 
-    async def _check_limits(self, model: _Model) -> None:
-        small = replace(model.resources, memory_bytes=_SMALL_MEMORY_BYTES)
+    async def _check_limits(self, wanted: TrialContainer) -> None:
+        small = replace(wanted.resources, memory_bytes=_SMALL_MEMORY_BYTES)
         answer = await self._run(
-            replace(model, resources=small), argument="x" * _LARGE_ARGUMENT_BYTES
+            replace(wanted, resources=small), argument="x" * _LARGE_ARGUMENT_BYTES
         )
-        if answer.exit_code != SIGKILL_EXIT_CODE or not answer.oom_killed:
+        if answer.exit_code != SIGKILL_EXIT_CODE:
             raise RuntimeTrialError(f"the limit of memory has no effect: {answer}")
         # The init's own process is one more than these.
-        alone = replace(model.resources, pids=0)
-        answer = await self._run(replace(model, resources=alone))
+        alone = replace(wanted.resources, pids=0)
+        answer = await self._run(replace(wanted, resources=alone))
         if answer.exit_code != _INIT_FAILED_EXIT_CODE or answer.trailer is not None:
             raise RuntimeTrialError(f"the limit of processes has no effect: {answer}")
-        answer = await self._run(model, is_killed=True)
+        answer = await self._run(wanted, is_killed=True)
         if answer.exit_code != SIGKILL_EXIT_CODE:
             raise RuntimeTrialError(f"SIGKILL has no effect: {answer}")
 
-    async def _run(self, model: _Model, *, argument: str = "", is_killed: bool = False) -> _Answer:
+    async def _run(
+        self, wanted: TrialContainer, *, argument: str = "", is_killed: bool = False
+    ) -> TrialAnswer:
         """Run one container to its end; one that ``is_killed`` is given no command before."""
         name = NAME_PREFIX + secrets.token_hex(16)
         try:
             async with self._admission.refill(), asyncio.timeout(_CONTAINER_SECONDS):
                 started = time.monotonic()
                 # Seen to its end even when cancelled: a deletion must not overtake the creation.
-                container = await finish_first(self._creator.create(name, self._body(model)))
-                frame = None if is_killed else _frame(model.mount, argument)
+                container = await finish_first(self._creator.create(name, self._body(wanted)))
+                frame = None if is_killed else _frame(wanted.mount, argument)
                 answer = await self._answer(container, frame)
                 seconds = time.monotonic() - started
                 await self._deleter.delete(container)
@@ -187,21 +188,21 @@ class RuntimeTrial:
         finally:
             self._reaper.remove(name)
 
-    def _body(self, model: _Model) -> dict[str, Any]:
+    def _body(self, wanted: TrialContainer) -> dict[str, Any]:
         request = TaskRequest(
-            image=model.mount.image,
+            image=wanted.mount.image,
             cmd=(),
             timeout_seconds=_CONTAINER_SECONDS,
-            resources=model.resources,
+            resources=wanted.resources,
             network=Network.NONE,
         )
-        policy = replace(self._policy, runtime=EngineRuntime(model.runtime))
-        body = warm_body(request, model.image, policy, model.mount, life_seconds=_LIFE_SECONDS)
+        policy = replace(self._policy, runtime=EngineRuntime(wanted.runtime))
+        body = warm_body(request, wanted.image, policy, wanted.mount, life_seconds=_LIFE_SECONDS)
         # Nobody's: to its own service's sweep it would be an orphan.
         del body["Labels"][LABEL_INSTANCE]
         return body
 
-    async def _answer(self, container: str, frame: InitFrame | None) -> _Answer:
+    async def _answer(self, container: str, frame: InitFrame | None) -> TrialAnswer:
         """Start it and see it to its end; without a frame, kill it."""
         decoder = TrailerDecoder(frame.token if frame else new_token())
         written = b""
@@ -217,8 +218,7 @@ class RuntimeTrial:
             async for pieces in output:
                 written += b"".join(data for _, data in decoder.feed(pieces))
         exit_code = await self._waiter.exit_code(container, timeout_seconds=_CONTAINER_SECONDS)
-        state = await self._inspector.state(container)
-        return _Answer(exit_code, state.oom_killed, decoder.trailer, written)
+        return TrialAnswer(exit_code, decoder.trailer, written)
 
 
 def _frame(mount: InitMount, argument: str) -> InitFrame:

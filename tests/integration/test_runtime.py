@@ -266,12 +266,9 @@ async def test_tasks_are_answered_before_and_after_the_choice_and_when_its_groun
         with restarted(second_engine, runtimes={}):
             gone = await caller.run("echo", "gone")
 
-    assert [answer.stdout for answer in (before, after, gone)] == [
-        b"before\n",
-        b"after\n",
-        b"gone\n",
-    ]
-    (line,) = logged(service, "runtime chosen")
+    stdout = [answer.stdout for answer in (before, after, gone)]
+    assert stdout == [b"before\n", b"after\n", b"gone\n"]
+    line = logged(service, "runtime chosen")[0]
     is_faster = line["ratio"] <= MAX_RATIO
     assert line["runtime"] == ("crun" if is_faster else "runc")
     assert line["default_median_seconds"] > 0 < line["crun_median_seconds"]

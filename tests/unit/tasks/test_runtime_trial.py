@@ -16,7 +16,7 @@ from ecs.tasks.init_mount import InitMount
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Resources
 from ecs.tasks.reaper import Reaper
-from ecs.tasks.runtime_trial import RuntimeTrial, RuntimeTrialError, _Answer, _Model
+from ecs.tasks.runtime_trial import RuntimeTrial, RuntimeTrialError, TrialAnswer, TrialContainer
 from ecs.tasks.trailer import Trailer
 from tests.fake_engine import FakeEngine, fake_engine, hangs
 from tests.unit import builders
@@ -24,30 +24,30 @@ from tests.unit import builders
 MOUNT = InitMount("0123456789ab")
 RESOURCES = Resources(memory_bytes=64 * builders.MIB, cpus=1.0, pids=32)
 FAILED = Trailer(timed_out=False, wait_status=125 << 8, error=0, oom_kills=0)
-GOOD = _Answer(125, oom_killed=False, trailer=FAILED, output=b"not PID 1", seconds=0.2)
+GOOD = TrialAnswer(125, trailer=FAILED, output=b"not PID 1", seconds=0.2)
 """Of a container under either runtime."""
-KILLED = _Answer(137, oom_killed=False, trailer=None, output=b"")
+KILLED = TrialAnswer(137, trailer=None, output=b"")
 
 
 @dataclass
 class Runs:
     """Answers in place of containers; ``wrong`` are those of what is named."""
 
-    wrong: dict[str, _Answer]
+    wrong: dict[str, TrialAnswer]
 
     async def __call__(
-        self, model: _Model, *, argument: str = "", is_killed: bool = False
-    ) -> _Answer:
-        if not model.runtime:
+        self, wanted: TrialContainer, *, argument: str = "", is_killed: bool = False
+    ) -> TrialAnswer:
+        if not wanted.runtime:
             return self.wrong.get("default", GOOD)
         if is_killed:
             return self.wrong.get("kill", KILLED)
         if argument:
-            assert model.resources.memory_bytes < len(argument)
-            return self.wrong.get("memory", replace(KILLED, oom_killed=True))
-        if model.resources.pids == 0:
+            assert wanted.resources.memory_bytes < len(argument)
+            return self.wrong.get("memory", KILLED)
+        if wanted.resources.pids == 0:
             return self.wrong.get("processes", replace(GOOD, trailer=None))
-        assert model.resources == RESOURCES
+        assert wanted.resources == RESOURCES
         return self.wrong.get("answer", replace(GOOD, seconds=0.1))
 
 
@@ -87,13 +87,12 @@ async def test_figures_of_two_runtimes_that_do_alike_come_in_pairs(
         ("answer", replace(GOOD, output=b""), "instead of"),
         ("answer", replace(GOOD, trailer=replace(FAILED, oom_kills=None)), "instead of"),
         ("memory", GOOD, "limit of memory has no effect"),
-        ("memory", KILLED, "limit of memory has no effect"),
         ("processes", GOOD, "limit of processes has no effect"),
         ("kill", GOOD, "SIGKILL has no effect"),
     ],
 )
 async def test_whatever_is_not_as_under_the_default_runtime_ends_the_trial(
-    monkeypatch: pytest.MonkeyPatch, of: str, wrong: _Answer, told: str
+    monkeypatch: pytest.MonkeyPatch, of: str, wrong: TrialAnswer, told: str
 ) -> None:
     async with trial() as (tried, _, _):
         monkeypatch.setattr(tried, "_run", Runs({of: wrong}))
@@ -117,7 +116,9 @@ async def test_a_container_that_does_not_end_is_handed_to_the_reaper(
 
 async def test_the_containers_are_nobodys_and_have_an_end() -> None:
     async with trial() as (tried, _, _):
-        body = tried._body(_Model("crun", MOUNT, LocalImage("sha256:0", frozenset()), RESOURCES))
+        body = tried._body(
+            TrialContainer("crun", MOUNT, LocalImage("sha256:0", frozenset()), RESOURCES)
+        )
 
     assert body["HostConfig"]["Runtime"] == "crun"
     assert body["HostConfig"]["NetworkMode"] == "none"
