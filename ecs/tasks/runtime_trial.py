@@ -5,6 +5,7 @@ needed. They come one after the other, each behind everybody else in the engine'
 """
 
 import asyncio
+import math
 import secrets
 import time
 from dataclasses import dataclass, field, replace
@@ -174,7 +175,9 @@ class RuntimeTrial:
         """Run one container to its end; one that ``is_killed`` is given no command before."""
         name = NAME_PREFIX + secrets.token_hex(16)
         try:
-            async with self._admission.refill(), asyncio.timeout(_CONTAINER_SECONDS):
+            # Not while tasks wait: they would wait longer, and the figures be theirs.
+            refill = self._admission.refill(patience_seconds=math.inf)
+            async with refill, asyncio.timeout(_CONTAINER_SECONDS):
                 started = time.monotonic()
                 # Seen to its end even when cancelled: a deletion must not overtake the creation.
                 container = await finish_first(self._creator.create(name, self._body(wanted)))
