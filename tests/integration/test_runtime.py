@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.errors import EngineError
 from ecs.tasks import runtime_trial
-from ecs.tasks.model import Network
+from ecs.tasks.model import Network, Start
 from ecs.tasks.runtime_trial import MAX_RATIO, Comparison, RuntimeTrial, RuntimeTrialError
 from ecs.tasks.states import Outcome, RunnerState
 from tests.client import Caller, calling
@@ -147,6 +148,34 @@ async def test_without_the_init_crun_tells_a_missing_command_from_one_that_may_n
     assert (missing.outcome, missing.exit_code) == (Outcome.NOT_FOUND, 127)
     assert (denied.outcome, denied.exit_code) == (Outcome.NOT_EXECUTABLE, 126)
     assert (exited.outcome, exited.exit_code) == (Outcome.EXITED, 127)
+
+
+async def runtimes_of_the_next(ecs: Ecs, probe: EngineProbe) -> tuple[set[str], set[str]]:
+    """Run a task in the one sandbox, and return the runtimes of that and of the task."""
+    task = ecs.submit("sh", "-c", "ip address show eth0 && sleep 3600")
+    await eventually(lambda: task.output.size_bytes(Stream.STDOUT), PATIENT_SECONDS)
+    found = [runtimes(probe, containers(probe, name)) for name in ("ecs-sandbox-", "ecs-task-")]
+    ecs.dispatcher.cancel(task)
+    await result_of(task)
+    await ecs.dispatcher.release(task)
+    assert task.start is Start.SANDBOXED
+    return found[0], found[1]
+
+
+async def test_a_task_joins_a_sandbox_of_another_runtime(
+    tmp_path: Path, second_engine: SecondEngine, probe: EngineProbe
+) -> None:
+    one = {"init": "auto", "sandboxes": 1, "min_sandboxes": 1, "sandbox_reuse": "never"}
+    async with running_ecs(tmp_path, second_engine.url, runtime="auto", **one) as ecs:
+        await eventually(lambda: ecs.sandboxes.counts["idle"] == 1, PATIENT_SECONDS)
+        ecs.policy.runtime.name = "crun"  # for the task, and for the next sandbox
+        first = await runtimes_of_the_next(ecs, probe)
+        await eventually(lambda: ecs.sandboxes.counts["idle"] == 1, PATIENT_SECONDS)
+        ecs.policy.runtime.name = ""
+        second = await runtimes_of_the_next(ecs, probe)
+
+    assert first == ({"runc"}, {"crun"})
+    assert second == ({"crun"}, {"runc"})
 
 
 def trial_of(ecs: Ecs) -> RuntimeTrial:

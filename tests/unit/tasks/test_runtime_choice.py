@@ -212,3 +212,13 @@ def test_a_runtime_that_the_engine_lacks_is_told_with_those_it_has() -> None:
     told = "no runtime 'kata' (ECS_RUNTIME), it has crun, runc; add it to \"runtimes\""
     with pytest.raises(EngineError, match=re.escape(told)):
         check_runtime("kata", {"runc", "crun"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "may_join"),
+    [("default", True), ("auto", True), ("runc", True), ("crun", True), ("runsc", False)],
+)
+def test_a_runtime_that_may_bring_its_own_network_stack_joins_none(
+    setting: str, may_join: bool
+) -> None:
+    assert EngineRuntime.of(setting).has_kernels_network is may_join
