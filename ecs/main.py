@@ -90,6 +90,7 @@ async def _serve(settings: Settings) -> None:
             admission=composition.admission,
             reaper=composition.reaper,
             pools={"sandbox": composition.sandboxes, "warm": composition.warm_pool},
+            runtime=composition.policy.runtime,
             directories={
                 "spool": settings.spool_directory or Path(tempfile.gettempdir()),
                 "state": settings.state_directory,

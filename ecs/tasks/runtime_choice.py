@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 CANDIDATE = "crun"
 _LOOK_SECONDS = 30.0
 """Between two looks whether the engine has the same runtimes: it may be started with others."""
+_PAUSE_SECONDS = 1.0
+"""Between two looks at least: whoever brings what cannot be started causes no more of them."""
 _DOUBT_SECONDS = 60.0
 """How often doubts may bring about a trial: a task may be at fault itself."""
 
@@ -60,6 +62,7 @@ class RuntimeChoice:
             is_doubted = self._runtime.doubted.is_set()
             self._runtime.doubted.clear()
             await self._look(is_doubted=is_doubted)
+            await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._runtime.doubted.wait()

@@ -71,6 +71,7 @@ async def choosing(*runtimes: str, default: str = "runc") -> AsyncIterator[Choic
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_choice, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(runtime_choice, "_PAUSE_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(
