@@ -6,7 +6,7 @@ engine's default.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from statistics import median
 
 import structlog
@@ -21,12 +21,19 @@ from ecs.tasks.runtime_trial import Comparison, RuntimeTrialError
 _log = structlog.get_logger()
 
 CANDIDATE = "crun"
+_REPLACEABLE = ("runc", "io.containerd.runc.v2")
+"""Two names of what isolates as the candidate does. Another default was chosen for a reason."""
 _LOOK_SECONDS = 30.0
 """Between two looks whether the engine has the same runtimes: it may be started with others."""
 _PAUSE_SECONDS = 1.0
 """Between two looks at least: whoever brings what cannot be started causes no more of them."""
 _DOUBT_SECONDS = 60.0
 """How often doubts may bring about a trial: a task may be at fault itself."""
+
+
+def is_to_be_tried(default: str, runtimes: Collection[str]) -> bool:
+    """Tell whether the candidate may stand in for ``default`` on an engine with ``runtimes``."""
+    return default in _REPLACEABLE and CANDIDATE in runtimes
 
 
 class RuntimeChoice:
@@ -86,7 +93,7 @@ class RuntimeChoice:
 
     async def _choose(self, info: EngineInfo) -> str:
         default = info.default_runtime
-        if CANDIDATE not in info.runtimes or default == CANDIDATE:
+        if not is_to_be_tried(default, info.runtimes):
             _log.info("runtime chosen", runtime=default, engine_has=sorted(info.runtimes))
             return ENGINES_OWN
         assert self._resources is not None  # the engine was met

@@ -15,7 +15,7 @@ from ecs.ecsctl.check.findings import Finding, failure, not_checked, ok, warning
 from ecs.errors import EngineError, EngineNotFoundError
 from ecs.settings import Settings
 from ecs.tasks.runtime import AUTO, DEFAULT
-from ecs.tasks.runtime_choice import CANDIDATE
+from ecs.tasks.runtime_choice import CANDIDATE, is_to_be_tried
 
 _TIMEOUT_SECONDS = 10.0
 _ICC_OPTION = "com.docker.network.bridge.enable_icc"
@@ -120,8 +120,8 @@ def runtime_finding(facts: EngineFacts, setting: str) -> Finding:
         return ok(_RUNTIME, default)
     if setting != AUTO:
         return _named_runtime(facts, _RUNTIME, setting, "ECS_RUNTIME")
-    if facts.default_runtime == CANDIDATE or CANDIDATE not in facts.runtimes:
-        return ok(_RUNTIME, f"{default}; of {CANDIDATE} there is nothing to be tried")
+    if not is_to_be_tried(facts.default_runtime, facts.runtimes):
+        return ok(_RUNTIME, f"{default}; {CANDIDATE} is tried only beside runc, where it is there")
     return ok(_RUNTIME, f"{CANDIDATE} or {default}: the service's log says which (runtime chosen)")
 
 

@@ -80,8 +80,8 @@ def test_the_strict_profiles_runtime_must_be_there_if_one_is_named() -> None:
         ("default", GOOD, Level.OK, "the engine's default, runc"),
         ("runsc", GOOD, Level.OK, "the engine has runsc"),
         ("kata", GOOD, Level.FAILURE, "no runtime 'kata', it has runc, runsc"),
-        ("auto", GOOD, Level.OK, "default, runc; of crun there is nothing"),
-        ("auto", changed(default_runtime="crun"), Level.OK, "default, crun; of crun there is"),
+        ("auto", GOOD, Level.OK, "default, runc; crun is tried only"),
+        ("auto", changed(default_runtime="crun"), Level.OK, "default, crun; crun is tried only"),
         ("auto", changed(runtimes=frozenset({"runc", "crun"})), Level.OK, "crun or the engine's"),
     ],
 )
