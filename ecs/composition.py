@@ -22,6 +22,9 @@ from ecs.tasks.observer import TaskObserver
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
+from ecs.tasks.runtime import EngineRuntime
+from ecs.tasks.runtime_choice import RuntimeChoice
+from ecs.tasks.runtime_trial import RuntimeTrial
 from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
@@ -39,12 +42,14 @@ class Composition:
     """The parts that run tasks."""
 
     api: DockerRemoteApi
+    policy: ContainerPolicy
     admission: Admission
     reaper: Reaper
     images: Images
     init: InitVolume
     sandboxes: Sandboxes
     warm_pool: WarmPool
+    runtime_choice: RuntimeChoice
     dispatcher: TaskDispatcher
     sweep: OrphanSweep
 
@@ -79,18 +84,20 @@ async def composed(
             )
         )
         init = InitVolume(api, reaper, init_program)
+        policy = _container_policy(settings, instance)
+        trial = RuntimeTrial(api, admission, reaper, init, policy=policy)
+        runtime_choice = RuntimeChoice(api, policy.runtime, trial.compare)
         sandboxes = await stack.enter_async_context(
             Sandboxes(
                 api,
                 admission,
                 reaper,
                 task_network=settings.task_network,
-                policy=_sandbox_policy(settings, instance),
+                policy=_sandbox_policy(settings, policy),
                 rules=_pool_rules(settings),
                 program_for=sandbox_program,
             )
         )
-        policy = _container_policy(settings, instance)
         warm_pool = await stack.enter_async_context(
             WarmPool(api, admission, reaper, init, policy=policy, rules=_warm_rules(settings))
         )
@@ -129,7 +136,17 @@ async def composed(
             interval_seconds=settings.sweep_interval_seconds,
         )
         yield Composition(
-            api, admission, reaper, images, init, sandboxes, warm_pool, dispatcher, sweep
+            api,
+            policy,
+            admission,
+            reaper,
+            images,
+            init,
+            sandboxes,
+            warm_pool,
+            runtime_choice,
+            dispatcher,
+            sweep,
         )
 
 
@@ -176,6 +193,7 @@ def _container_policy(settings: Settings, instance: str) -> ContainerPolicy:
         network=settings.task_network,
         open_files=settings.open_files,
         strict_tmpfs_bytes=settings.strict_tmpfs_bytes,
+        runtime=EngineRuntime.of(settings.runtime),
         strict_runtime=settings.strict_runtime,
         stop_grace_seconds=settings.stop_grace_seconds,
     )
@@ -198,9 +216,10 @@ def _warm_rules(settings: Settings) -> WarmRules:
     )
 
 
-def _sandbox_policy(settings: Settings, instance: str) -> SandboxPolicy:
+def _sandbox_policy(settings: Settings, policy: ContainerPolicy) -> SandboxPolicy:
     return SandboxPolicy(
-        instance=instance,
+        instance=policy.instance,
+        runtime=policy.runtime,
         max_age_seconds=settings.sandbox_max_age_seconds,
         max_run_seconds=settings.max_timeout_seconds + settings.stop_grace_seconds,
     )

@@ -9,6 +9,7 @@ from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInsp
 from ecs.errors import EngineError
 from ecs.request_handlers.base import Services
 from ecs.tasks.admission import Admission
+from ecs.tasks.runtime import AUTO, check_runtime
 
 _log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ async def _meet_engine(services: Services, composition: Composition) -> None:
     while True:
         try:
             info = await AsyncEngineInfoReader(services.api).read()
+            check_runtime(services.settings.runtime, info.runtimes)
         except EngineError as error:
             if str(error) != reported:
                 reported = str(error)
@@ -40,6 +42,8 @@ async def _meet_engine(services: Services, composition: Composition) -> None:
     composition.sandboxes.meet(info.machine)
     _take_engine(services, composition.admission, info)
     composition.warm_pool.meet(services.rules.default_resources, services.rules.profile)
+    if services.settings.runtime == AUTO:
+        composition.runtime_choice.meet(services.rules.default_resources)
 
 
 def _take_engine(services: Services, admission: Admission, info: EngineInfo) -> None:

@@ -37,6 +37,7 @@ from ecs.telemetry.telemetry import Telemetry
 _log = structlog.get_logger()
 
 _LAST_ANSWERS_SECONDS = 5.0
+_LAST_CREATION_SECONDS = 10.0
 _LAST_DELETIONS_SECONDS = 15.0
 _STRAY_BODY_BYTES = 64 * 1024
 _BODY_SECONDS = 30.0
@@ -89,6 +90,7 @@ async def _serve(settings: Settings) -> None:
             admission=composition.admission,
             reaper=composition.reaper,
             pools={"sandbox": composition.sandboxes, "warm": composition.warm_pool},
+            runtime=composition.policy.runtime,
             directories={
                 "spool": settings.spool_directory or Path(tempfile.gettempdir()),
                 "state": settings.state_directory,
@@ -108,13 +110,23 @@ async def _serve(settings: Settings) -> None:
         async with asyncio.TaskGroup() as background:
             watch = background.create_task(watch_engine(services, composition))
             keep_init = background.create_task(composition.init.keep())
-            keep_sandboxes = background.create_task(composition.sandboxes.run())
-            keep_warm = background.create_task(composition.warm_pool.run())
+            makers = [
+                background.create_task(maker.run())
+                for maker in (
+                    composition.sandboxes,
+                    composition.warm_pool,
+                    composition.runtime_choice,
+                )
+            ]
             await stopped.wait()
             await composition.dispatcher.drain()
-            keep_sandboxes.cancel()
-            keep_warm.cancel()
-            await asyncio.gather(composition.sandboxes.close(), composition.warm_pool.close())
+            for maker in makers:
+                maker.cancel()
+            await asyncio.gather(
+                composition.sandboxes.close(),
+                composition.warm_pool.close(),
+                asyncio.wait(makers, timeout=_LAST_CREATION_SECONDS),
+            )
             await _settle(services, composition.reaper)
             watch.cancel()
             keep_init.cancel()

@@ -17,6 +17,7 @@ _ALLOWED_TEXTS = {
     "otlp_endpoint": "http://host:port or https://host, without a query",
     "otlp_headers": "name=value, separated by commas",
     "warm_images": "image=count, separated by commas; the counts from 1 to 256 together",
+    "runtime": "default, auto or the name of a runtime",
     "docker_host": "unix:///path or tcp://host:port",
     "docker_cert_path": "a directory",
     "state_directory": "a directory",

@@ -67,6 +67,7 @@ def everything() -> Document:
             "max_output_bytes": 65536,
             "output_limit_bytes": 1048576,
             "profile": "strict",
+            "runtime": "default",
             "allowed_registries": ["docker.io", "registry.example.org:5000"],
         },
         "front_door": {

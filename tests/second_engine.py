@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import docker
@@ -21,18 +21,36 @@ from tests.waiting import wait_until
 START_TIMEOUT_SECONDS = 60
 
 # dockerd would share a system-wide containerd, which does not see this mount namespace: hide it.
+# Of cgroup version 1, crun wants every hierarchy that the kernel has to be mounted; hosts may do
+# without some.
 START_SCRIPT = """
 ip link set lo up
 mkdir -p /run/containerd && mount -t tmpfs tmpfs /run/containerd
+if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
+  mount -t tmpfs -o mode=755 cgroups /sys/fs/cgroup
+  while IFS=: read -r _ controllers _; do
+    name=${controllers#name=}
+    mkdir "/sys/fs/cgroup/${name:-unified}"
+    case $controllers in
+      '') mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified ;;
+      name=*) mount -t cgroup -o "none,$controllers" cgroup "/sys/fs/cgroup/$name" ;;
+      *) mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$name" ;;
+    esac
+  done </proc/self/cgroup
+fi
 exec dockerd "$@"
 """
 
 
 class SecondEngine:
-    """One engine and its containers; `probe` asks it."""
+    """One engine and its containers; `probe` asks it.
 
-    def __init__(self, directory: Path) -> None:
+    `runtimes`, beside runc, are programs by name; they count from the next start on.
+    """
+
+    def __init__(self, directory: Path, runtimes: Mapping[str, Path]) -> None:
         self._directory = directory
+        self.runtimes = dict(runtimes)
         self.url = f"unix://{directory}/docker.sock"
         # The version is named: the engine is not there yet to be asked for it.
         self.probe = EngineProbe(docker.DockerClient(self.url, version="1.41", timeout=60))
@@ -51,6 +69,7 @@ class SecondEngine:
             "pidfile": directory / "dockerd.pid",
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
+        arguments += [f"--add-runtime={name}={path}" for name, path in self.runtimes.items()]
         with (directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "--net", "bash", "-euc", START_SCRIPT, "-", *arguments],
@@ -80,11 +99,11 @@ class SecondEngine:
 
 
 @contextlib.contextmanager
-def running_second_engine() -> Iterator[SecondEngine]:
+def running_second_engine(runtimes: Mapping[str, Path] | None = None) -> Iterator[SecondEngine]:
     """Run the engine, with busybox in it."""
     # A short path: containerd's sockets lie below it, and a socket's path is limited to 107 bytes.
     directory = Path(tempfile.mkdtemp(prefix="ecs-test-"))
-    engine = SecondEngine(directory)
+    engine = SecondEngine(directory, runtimes or {})
     try:
         engine.start()
         import_busybox(engine.probe.client)

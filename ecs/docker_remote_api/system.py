@@ -15,6 +15,7 @@ class EngineInfo:
     cpus: int
     memory_bytes: int
     runtimes: frozenset[str]
+    default_runtime: str
     machine: str
     """Its architecture, as ``uname -m`` names it."""
 
@@ -26,7 +27,7 @@ class AsyncEngineInfoReader(Verb):
     """
 
     async def read(self) -> EngineInfo:
-        """Return the engine's version, CPUs, memory, runtimes and architecture.
+        """Return the engine's version, size, runtimes and architecture.
 
         Raises:
             EngineError: no answer, or none of the API.
@@ -37,6 +38,7 @@ class AsyncEngineInfoReader(Verb):
             cpus=integer(answer, "NCPU"),
             memory_bytes=integer(answer, "MemTotal"),
             runtimes=frozenset(mapping(answer, "Runtimes")),
+            default_runtime=text(answer, "DefaultRuntime"),
             machine=text(answer, "Architecture"),
         )
 
@@ -55,6 +57,7 @@ class EngineFacts:
     cgroup_driver: str
     data_root: str
     runtimes: frozenset[str]
+    default_runtime: str
     security_options: tuple[str, ...]
     missing_limits: tuple[str, ...]
 
@@ -86,6 +89,7 @@ class AsyncEngineFactsReader(Verb):
             cgroup_driver=text(answer, "CgroupDriver"),
             data_root=text(answer, "DockerRootDir"),
             runtimes=frozenset(mapping(answer, "Runtimes")),
+            default_runtime=text(answer, "DefaultRuntime"),
             security_options=tuple(texts(answer, "SecurityOptions")),
             missing_limits=tuple(
                 limit for name, limit in self._LIMITS.items() if not boolean(answer, name)

@@ -11,6 +11,7 @@ from typing import Any
 from ecs.docker_remote_api.images import LocalImage
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Network, Profile, Task, TaskRequest
+from ecs.tasks.runtime import EngineRuntime
 
 LABEL_INSTANCE = "ecs.instance"
 LABEL_TASK = "ecs.task"
@@ -35,6 +36,7 @@ class ContainerPolicy:
     network: str
     open_files: int
     strict_tmpfs_bytes: int
+    runtime: EngineRuntime
     strict_runtime: str
     stop_grace_seconds: float
 
@@ -61,7 +63,9 @@ def may_join(request: TaskRequest, policy: ContainerPolicy) -> bool:
 
     A runtime of its own, such as gVisor's, brings its own network stack.
     """
-    return request.profile is not Profile.STRICT or not policy.strict_runtime
+    if request.profile is Profile.STRICT and policy.strict_runtime:
+        return False
+    return policy.runtime.has_kernels_network
 
 
 def container_body(
@@ -192,6 +196,7 @@ def _host_config(
         ],
         # The attach is the only reader; a log file would cost time and fill the engine's disk.
         "LogConfig": {"Type": "none"},
+        **policy.runtime.host_config(),
     }
     if init:
         config["Mounts"] = [init.as_engine_mount()]

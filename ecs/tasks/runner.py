@@ -7,6 +7,7 @@ is ``init_run``'s and ``direct_run``'s to know.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -46,6 +47,7 @@ from ecs.tasks.init_run import InitRun
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import PullPolicy, Start, Task
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.sandbox import Sandbox
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import TASK_STATES, Outcome, RunnerState
@@ -161,10 +163,11 @@ class AsyncEndToEndContainerRunner:
             try:
                 return await self._run_container(image, mount, None)
             except NotStartedError as error:
-                # An image may have a file where the mount goes, or the volume be gone. Or it is
-                # the task's own fault: then the engine says so again.
+                # An image may have a file where the mount goes, or the volume or the runtime be
+                # gone. Or it is the task's own fault: then the engine says so again.
                 await self._undo(error, "the init")
                 self._init.doubt()
+                self._policy.runtime.doubt()
         return await self._run_container(image, None, None)
 
     async def _hand_over(self, warm: WarmContainer, image: LocalImage) -> Ending:
@@ -264,13 +267,17 @@ class AsyncEndToEndContainerRunner:
         if self._task.machine.state is not RunnerState.CREATING:  # as it is after a refusal
             self._enter(RunnerState.CREATING)
         joined = sandbox.container if sandbox else None
-        body = container_body(self._task, image, self._policy, mount, sandbox=joined)
+        policy, is_last_way = self._policy, mount is None and sandbox is None
+        runtime_may_be_left = policy.runtime.may_be_left
+        if is_last_way and runtime_may_be_left:
+            policy = replace(policy, runtime=EngineRuntime())
+        body = container_body(self._task, image, policy, mount, sandbox=joined)
         had_container, self._may_have_container = self._may_have_container, True
         try:
             # Seen to its end even when cancelled: a deletion must not overtake the creation.
             return await finish_first(self._creator.create(self._task.container_name, body))
         except EngineRefusedError as error:
             self._may_have_container = had_container
-            if sandbox is not None:
+            if sandbox is not None or (runtime_may_be_left and not is_last_way):
                 raise NotStartedError(str(error)) from error
             raise

@@ -15,6 +15,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.errors import EngineError, EngineFailedError
 from ecs.tasks.attached_container import AttachedContainer, attached_container
 from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
+from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.sandbox_image import PROGRAM_PATH
 
 NAME_PREFIX = "ecs-sandbox-"
@@ -36,6 +37,7 @@ class SandboxPolicy:
     """What every sandbox's container is created from."""
 
     instance: str
+    runtime: EngineRuntime
     max_age_seconds: float
     max_run_seconds: float
     """How long a task may hold one that has just not reached that age."""
@@ -74,6 +76,7 @@ def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, A
                 # Whose cookies the kernel would keep in the same table all the same.
                 "net.ipv4.tcp_fastopen": "0",
             },
+            **policy.runtime.host_config(),
         },
     }
 

@@ -13,6 +13,7 @@ from ecs.tasks.container_spec import LABEL_DEADLINE, LABEL_INSTANCE
 from ecs.tasks.init_volume import FILLER_NAME_PREFIX
 from ecs.tasks.model import CONTAINER_NAME_PREFIX
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime_trial import NAME_PREFIX as TRIAL_NAME_PREFIX
 from ecs.tasks.sandbox import NAME_PREFIX as SANDBOX_NAME_PREFIX
 from ecs.tasks.warm_container import NAME_PREFIX as WARM_NAME_PREFIX
 
@@ -22,6 +23,7 @@ _NAME_PREFIXES = (
     CONTAINER_NAME_PREFIX,
     FILLER_NAME_PREFIX,
     SANDBOX_NAME_PREFIX,
+    TRIAL_NAME_PREFIX,
     WARM_NAME_PREFIX,
 )
 

@@ -117,6 +117,12 @@ DISK_FREE = Metric(
 DISK_SIZE = Metric(
     "ecs_disk_size_bytes", "gauge", "Size of the file systems of these directories.", ("directory",)
 )
+RUNTIME_INFO = Metric(
+    "ecs_runtime_info",
+    "gauge",
+    "Always 1; the label is the engine's runtime that containers get, default for its own.",
+    ("runtime",),
+)
 BUILD_INFO = Metric(
     "ecs_build_info",
     "gauge",
@@ -146,5 +152,6 @@ CATALOG = (
     DRAINING,
     DISK_FREE,
     DISK_SIZE,
+    RUNTIME_INFO,
     BUILD_INFO,
 )

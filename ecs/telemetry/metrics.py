@@ -21,6 +21,7 @@ from ecs.tasks.admission import Admission
 from ecs.tasks.dispatcher import TaskDispatcher
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import DEFAULT, EngineRuntime
 from ecs.tasks.sandboxes import Sandboxes
 from ecs.tasks.states import Outcome, RunnerState, TaskState, phases
 from ecs.tasks.warm_pool import WarmPool
@@ -92,6 +93,7 @@ class Metrics:
         admission: Admission,
         reaper: Reaper,
         pools: Pools,
+        runtime: EngineRuntime,
         directories: Mapping[str, Path],
     ) -> None:
         """Read the gauges from these parts; pools and directories are named as in the labels."""
@@ -114,6 +116,9 @@ class Metrics:
             lambda: _of_pools(pools, lambda pool: pool.containers.making_seconds),
         )
         self._gauge(catalog.DRAINING, lambda: [Observation(int(dispatcher.draining))])
+        self._gauge(
+            catalog.RUNTIME_INFO, lambda: [Observation(1, {"runtime": runtime.name or DEFAULT})]
+        )
         self._gauge(catalog.DISK_FREE, lambda: _disks(directories, _free_bytes))
         self._gauge(catalog.DISK_SIZE, lambda: _disks(directories, _size_bytes))
 

@@ -54,9 +54,10 @@ class FakeEngine(ScriptedServer):
         connection.is_reusable = True
 
     async def _info(self, _: Request, connection: Connection) -> None:
+        runtimes = {"Runtimes": {"runc": {}}, "DefaultRuntime": "runc"}
         size = {"NCPU": 2, "MemTotal": 8 * 2**30}
         await connection.answer(
-            200, {"ServerVersion": "fake", "Runtimes": {"runc": {}}, "Architecture": "fake", **size}
+            200, {"ServerVersion": "fake", "Architecture": "fake", **runtimes, **size}
         )
 
     async def _network(self, _: Request, connection: Connection) -> None:

@@ -115,7 +115,14 @@ def test_an_engine_that_is_not_there_leaves_the_rest_unknown(files: Path) -> Non
 
     assert found["engine"]["level"] == "failure"
     assert f"{files}/none" in found["engine"]["found"]
-    for name in ("storage driver", "cgroups", "resource limits", "seccomp", "task network"):
+    for name in (
+        "storage driver",
+        "cgroups",
+        "resource limits",
+        "seccomp",
+        "runtime",
+        "task network",
+    ):
         assert found[name]["level"] == "warning"
         assert found[name]["found"] == "cannot be checked: the engine does not answer"
     assert found["TLS key"]["level"] == "ok"
@@ -132,6 +139,7 @@ def test_an_address_that_is_none_is_told(files: Path) -> None:
     ("environment", "name", "told"),
     [
         ({"ECS_TASK_NETWORK": "none-such"}, "task network", "the engine has no network"),
+        ({"ECS_RUNTIME": "none-such"}, "runtime", "the engine has no runtime"),
         ({"ECS_STRICT_RUNTIME": "none-such"}, "strict runtime", "the engine has no runtime"),
     ],
 )

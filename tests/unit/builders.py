@@ -11,6 +11,7 @@ from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Profile, Resources, Task, TaskRequest
 from ecs.tasks.output import OutputLimits
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.sandbox import SandboxPolicy
 from ecs.tasks.sandbox_rules import PoolRules, SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
@@ -68,10 +69,15 @@ def no_sandboxes(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> 
         admission,
         reaper,
         task_network="bridge",
-        policy=SandboxPolicy("here:8448", max_age_seconds=600.0, max_run_seconds=60.0),
+        policy=sandbox_policy(),
         rules=POOL_RULES,
         program_for=lambda _: None,
     )
+
+
+def sandbox_policy() -> SandboxPolicy:
+    """An operator's policy for sandboxes."""
+    return SandboxPolicy("here", EngineRuntime(), max_age_seconds=600.0, max_run_seconds=60.0)
 
 
 def container_policy(**fields: Any) -> ContainerPolicy:
@@ -81,6 +87,7 @@ def container_policy(**fields: Any) -> ContainerPolicy:
         "network": "bridge",
         "open_files": 4096,
         "strict_tmpfs_bytes": 64 * MIB,
+        "runtime": EngineRuntime(),
         "strict_runtime": "",
         "stop_grace_seconds": 2.0,
     }

@@ -76,4 +76,4 @@ def test_a_runtime_that_the_engine_has_not_is_told(
 
 
 def engine_info(cpus: int = 1, memory_bytes: int = GIB, runtimes: Iterable[str] = ()) -> EngineInfo:
-    return EngineInfo("28.0", cpus, memory_bytes, frozenset(runtimes), "x86_64")
+    return EngineInfo("28.0", cpus, memory_bytes, frozenset(runtimes), "runc", "x86_64")

@@ -8,6 +8,7 @@ import ecs
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.tasks.admission import Admission
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import EngineRuntime
 from ecs.telemetry.catalog import CATALOG
 from ecs.telemetry.telemetry import Telemetry
 from tests.expositions import families, labels
@@ -36,6 +37,7 @@ async def exposition(no_engine: DockerRemoteApi, tmp_path: Path) -> str:
             "sandbox": builders.no_sandboxes(no_engine, admission, reaper),
             "warm": builders.no_warm_pool(no_engine, admission, reaper),
         },
+        runtime=EngineRuntime(),
         directories={"spool": tmp_path},
     )
     task = builders.task()

@@ -14,13 +14,16 @@ from ecs.ecsctl.check.disk import check_disk
 from ecs.ecsctl.check.findings import Finding, failure, not_checked, ok, warning
 from ecs.errors import EngineError, EngineNotFoundError
 from ecs.settings import Settings
+from ecs.tasks.runtime import AUTO, DEFAULT
+from ecs.tasks.runtime_choice import CANDIDATE, is_to_be_tried
 
 _TIMEOUT_SECONDS = 10.0
 _ICC_OPTION = "com.docker.network.bridge.enable_icc"
 _GOOD_STORAGE_DRIVERS = frozenset({"overlay2", "overlayfs", "btrfs", "zfs"})
 """``overlayfs`` is containerd's name for what the engine's own store calls overlay2."""
 _API, _STORAGE, _CGROUP, _LIMITS = "engine", "storage driver", "cgroups", "resource limits"
-_SECCOMP, _RUNTIME, _NETWORK, _DATA = "seccomp", "strict runtime", "task network", "engine data"
+_SECCOMP, _RUNTIME, _STRICT_RUNTIME = "seccomp", "runtime", "strict runtime"
+_NETWORK, _DATA = "task network", "engine data"
 _START_ENGINE = (
     "start it (systemctl start docker), or name it in DOCKER_HOST; may this user use it?"
 )
@@ -48,14 +51,15 @@ async def check_engine(settings: Settings) -> list[Finding]:
             cgroup_finding(facts),
             limits_finding(facts),
             seccomp_finding(facts),
-            *runtime_findings(facts, settings.strict_runtime),
+            runtime_finding(facts, settings.runtime),
+            *strict_runtime_findings(facts, settings.strict_runtime),
             await _network_finding(api, settings.task_network),
             *data_findings(facts, settings.docker_host),
         ]
 
 
 def _unknown() -> list[Finding]:
-    names = (_STORAGE, _CGROUP, _LIMITS, _SECCOMP, _NETWORK, f"{_DATA} disk")
+    names = (_STORAGE, _CGROUP, _LIMITS, _SECCOMP, _RUNTIME, _NETWORK, f"{_DATA} disk")
     return [not_checked(name, "the engine does not answer", "see above") for name in names]
 
 
@@ -109,14 +113,30 @@ def seccomp_finding(facts: EngineFacts) -> Finding:
     )
 
 
-def runtime_findings(facts: EngineFacts, runtime: str) -> list[Finding]:
+def runtime_finding(facts: EngineFacts, setting: str) -> Finding:
+    """Say which runtime tasks get, and judge whether the engine has it."""
+    default = f"the engine's default, {facts.default_runtime}"
+    if setting == DEFAULT:
+        return ok(_RUNTIME, default)
+    if setting != AUTO:
+        return _named_runtime(facts, _RUNTIME, setting, "ECS_RUNTIME")
+    if not is_to_be_tried(facts.default_runtime, facts.runtimes):
+        return ok(_RUNTIME, f"{default}; {CANDIDATE} is tried only beside runc, where it is there")
+    return ok(_RUNTIME, f"{CANDIDATE} or {default}: the service's log says which (runtime chosen)")
+
+
+def strict_runtime_findings(facts: EngineFacts, runtime: str) -> list[Finding]:
     """Judge whether the engine has the runtime of the strict profile, where one is named."""
     if not runtime:
         return []
+    return [_named_runtime(facts, _STRICT_RUNTIME, runtime, "ECS_STRICT_RUNTIME")]
+
+
+def _named_runtime(facts: EngineFacts, name: str, runtime: str, variable: str) -> Finding:
     if runtime in facts.runtimes:
-        return [ok(_RUNTIME, f"the engine has {runtime}")]
+        return ok(name, f"the engine has {runtime}")
     found = f"the engine has no runtime {runtime!r}, it has {', '.join(sorted(facts.runtimes))}"
-    return [failure(_RUNTIME, found, "add it to daemon.json, or correct ECS_STRICT_RUNTIME")]
+    return failure(name, found, f'add it to "runtimes" in daemon.json, or correct {variable}')
 
 
 async def _network_finding(api: DockerRemoteApi, network: str) -> Finding:

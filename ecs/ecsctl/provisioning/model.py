@@ -14,6 +14,8 @@ WWW_DATA = 33
 SECRET = 0o600
 READABLE = 0o644
 EXECUTABLE = 0o755
+_CRUN = "/usr/bin/crun"
+"""Of Debian's package, and part of Fedora CoreOS."""
 
 
 class Platform(Enum):
@@ -74,13 +76,20 @@ def build(deployment: Deployment, number: int, platform: Platform) -> Node:
                 deployment, has_selinux=platform is Platform.FEDORA_COREOS
             ).items()
         ),
-        packages=("docker.io", document["firewall"]["backend"], "chrony")
-        if platform is Platform.DEBIAN
-        else (),
+        packages=_packages(document) if platform is Platform.DEBIAN else (),
         ssh_authorized_keys=tuple(document["ssh_authorized_keys"]),
         time_servers=tuple(document["time_servers"]),
         restarted_services=_restarted_services(document, platform),
     )
+
+
+def _packages(document: Mapping[str, Any]) -> tuple[str, ...]:
+    crun = ("crun",) if _wants_crun(document) else ()
+    return ("docker.io", *crun, document["firewall"]["backend"], "chrony")
+
+
+def _wants_crun(document: Mapping[str, Any]) -> bool:
+    return bool(document["limits"].get("runtime") == "auto")
 
 
 def _containers_files(deployment: Deployment, instance: str) -> list[File]:
@@ -109,7 +118,7 @@ def _firewall_files(deployment: Deployment) -> list[File]:
 
 def _system_files(document: Mapping[str, Any], platform: Platform) -> list[File]:
     files = [
-        File("/etc/docker/daemon.json", _engine_configuration(platform)),
+        File("/etc/docker/daemon.json", _engine_configuration(document, platform)),
         File(
             "/etc/systemd/journald.conf.d/50-ecs.conf",
             f"[Journal]\nStorage=persistent\nSystemMaxUse={document['logs']['journal_bytes']}\n",
@@ -127,7 +136,7 @@ def _system_files(document: Mapping[str, Any], platform: Platform) -> list[File]
     return files
 
 
-def _engine_configuration(platform: Platform) -> str:
+def _engine_configuration(document: Mapping[str, Any], platform: Platform) -> str:
     """Return daemon.json: no TCP socket, whoever reaches one rules the machine."""
     configuration: dict[str, object] = {
         # Tasks are not to reach each other over the bridge.
@@ -139,6 +148,8 @@ def _engine_configuration(platform: Platform) -> str:
     }
     if platform is Platform.FEDORA_COREOS:
         configuration["selinux-enabled"] = True
+    if _wants_crun(document) and platform is not Platform.FLATCAR:
+        configuration["runtimes"] = {"crun": {"path": _CRUN}}
     return json.dumps(configuration, indent=2) + "\n"
 
 

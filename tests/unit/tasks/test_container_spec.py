@@ -10,6 +10,7 @@ from ecs.docker_remote_api.images import LocalImage
 from ecs.tasks.container_spec import command, container_body, may_join
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Network, Profile, Resources, TraceContext
+from ecs.tasks.runtime import EngineRuntime
 from tests.unit import builders
 
 IMAGE = LocalImage("sha256:" + "0" * 64, frozenset())
@@ -227,6 +228,33 @@ def test_the_strict_profile_alone_has_the_operators_runtime(profile: Profile, ru
     host = body(policy={"strict_runtime": runtime}, profile=profile)["HostConfig"]
 
     assert host.get("Runtime") == (runtime or None if profile is Profile.STRICT else None)
+
+
+@pytest.mark.parametrize(
+    ("profile", "strict_runtime", "expected"),
+    [
+        (Profile.STANDARD, "", "crun"),
+        (Profile.STANDARD, "runsc", "crun"),
+        (Profile.STRICT, "", "crun"),
+        (Profile.STRICT, "runsc", "runsc"),
+    ],
+)
+def test_the_chosen_runtime_is_every_tasks_unless_the_strict_profile_has_its_own(
+    profile: Profile, strict_runtime: str, expected: str
+) -> None:
+    policy = {"runtime": EngineRuntime("crun"), "strict_runtime": strict_runtime}
+
+    assert body(policy=policy, profile=profile)["HostConfig"]["Runtime"] == expected
+
+
+def test_a_choice_that_changes_counts_for_the_next_container() -> None:
+    runtime = EngineRuntime()
+    before = body(policy={"runtime": runtime})["HostConfig"]
+
+    runtime.name = "crun"
+
+    assert "Runtime" not in before
+    assert body(policy={"runtime": runtime})["HostConfig"]["Runtime"] == "crun"
 
 
 def test_the_labels_say_whose_the_container_is_and_until_when(

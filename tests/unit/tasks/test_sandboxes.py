@@ -14,7 +14,7 @@ from ecs.tasks import sandbox as sandbox_module
 from ecs.tasks import sandboxes as pool_module
 from ecs.tasks.admission import Admission
 from ecs.tasks.reaper import Reaper
-from ecs.tasks.sandbox import Sandbox, SandboxPolicy, sandbox_body
+from ecs.tasks.sandbox import Sandbox, sandbox_body
 from ecs.tasks.sandbox_rules import SandboxReuse
 from ecs.tasks.sandboxes import Sandboxes
 from tests.fake_engine import FakeEngine, answers, fake_engine, hangs, image_id, streams
@@ -72,7 +72,7 @@ async def pool(
                 admission,
                 reaper,
                 task_network=network,
-                policy=SandboxPolicy("here", max_age_seconds=600.0, max_run_seconds=60.0),
+                policy=builders.sandbox_policy(),
                 rules=dataclasses.replace(builders.POOL_RULES, **rules),
                 program_for=lambda known: program if known == "x86_64" else None,
             ) as sandboxes,
@@ -97,7 +97,7 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sandbox_may_do_nothing_and_reaches_nothing() -> None:
-    policy = SandboxPolicy("here", max_age_seconds=600.0, max_run_seconds=60.0)
+    policy = builders.sandbox_policy()
 
     body = sandbox_body("sha256:0", "tasks", policy)
     host = body["HostConfig"]

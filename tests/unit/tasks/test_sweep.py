@@ -49,6 +49,8 @@ def container(name: str, *, instance: str = "own", deadline: str = FUTURE) -> Li
         (container("ecs-warm-0123"), "its service does not know it"),
         (container("ecs-init-0123-4567", instance=""), None),
         (container("ecs-init-0123-4567", instance="", deadline=PAST), "its deadline has passed"),
+        (container("ecs-trial-0123", instance=""), None),
+        (container("ecs-trial-0123", instance="", deadline=PAST), "its deadline has passed"),
     ],
 )
 def test_an_orphan_is_one_of_ours_without_a_task_or_anybodys_past_its_deadline(

@@ -9,6 +9,7 @@ from ecs.docker_remote_api.operations import OPERATIONS
 from ecs.tasks.admission import Admission
 from ecs.tasks.model import Task
 from ecs.tasks.reaper import Reaper
+from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.states import Outcome, RunnerState
 from ecs.telemetry.telemetry import Telemetry
 from tests.expositions import families, samples, value
@@ -161,17 +162,20 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
         sandboxes.containers.making_seconds, sandboxes.containers.failed = 0.75, 4
         warm_pool = builders.no_warm_pool(no_engine, admission, reaper)
         warm_pool.hits = 7
+        runtime = EngineRuntime()
         telemetry.metrics.watch(
             dispatcher=dispatcher,
             admission=admission,
             reaper=reaper,
             pools={"sandbox": sandboxes, "warm": warm_pool},
+            runtime=runtime,
             directories={"spool": tmp_path, "state": tmp_path / "missing"},
         )
         dispatcher.submit(builders.task_request(), owner="somebody", request_id="r1")
         reaper.remove("ecs-task-1")
         under_way = telemetry.exposition()
         await dispatcher.drain()
+        runtime.name = "crun"
         drained = telemetry.exposition()
 
     in_progress = "ecs_tasks_in_progress"
@@ -189,6 +193,8 @@ async def test_gauges_read_the_parts_themselves(no_engine: DockerRemoteApi, tmp_
     assert value(under_way, "ecs_pool_tasks_total", kind="warm", result="hit") == 7
     assert value(under_way, "ecs_pool_containers", kind="warm", state="idle") == 0
     assert (value(under_way, "ecs_draining"), value(drained, "ecs_draining")) == (0, 1)
+    assert value(under_way, "ecs_runtime_info", runtime="default") == 1
+    assert set(samples(drained, "ecs_runtime_info")) == {frozenset({("runtime", "crun")})}
     free = samples(under_way, "ecs_disk_free_bytes")
     size = samples(under_way, "ecs_disk_size_bytes")
     assert free.keys() == size.keys() == {frozenset({("directory", "spool")})}

@@ -11,9 +11,10 @@ from ecs.ecsctl.check.engine import (
     check_engine,
     data_findings,
     limits_finding,
-    runtime_findings,
+    runtime_finding,
     seccomp_finding,
     storage_finding,
+    strict_runtime_findings,
 )
 from ecs.ecsctl.check.findings import Finding, Level
 from ecs.settings import Settings
@@ -26,6 +27,7 @@ GOOD = EngineFacts(
     cgroup_driver="systemd",
     data_root="/var/lib/docker",
     runtimes=frozenset({"runc", "runsc"}),
+    default_runtime="runc",
     security_options=("name=apparmor", "name=seccomp,profile=builtin"),
     missing_limits=(),
 )
@@ -65,11 +67,32 @@ def test_what_is_wrong_with_an_engine_is_told_with_the_way_out(
 
 
 def test_the_strict_profiles_runtime_must_be_there_if_one_is_named() -> None:
-    assert runtime_findings(GOOD, "") == []
-    assert [found.level for found in runtime_findings(GOOD, "runsc")] == [Level.OK]
-    (missing,) = runtime_findings(GOOD, "kata")
+    assert strict_runtime_findings(GOOD, "") == []
+    assert [found.level for found in strict_runtime_findings(GOOD, "runsc")] == [Level.OK]
+    (missing,) = strict_runtime_findings(GOOD, "kata")
     assert missing.level == Level.FAILURE
     assert missing.found == "the engine has no runtime 'kata', it has runc, runsc"
+
+
+@pytest.mark.parametrize(
+    ("setting", "facts", "level", "told"),
+    [
+        ("default", GOOD, Level.OK, "the engine's default, runc"),
+        ("runsc", GOOD, Level.OK, "the engine has runsc"),
+        ("kata", GOOD, Level.FAILURE, "no runtime 'kata', it has runc, runsc"),
+        ("auto", GOOD, Level.OK, "default, runc; crun is tried only"),
+        ("auto", changed(default_runtime="crun"), Level.OK, "default, crun; crun is tried only"),
+        ("auto", changed(runtimes=frozenset({"runc", "crun"})), Level.OK, "crun or the engine's"),
+    ],
+)
+def test_the_runtime_of_tasks_is_told(
+    setting: str, facts: EngineFacts, level: Level, told: str
+) -> None:
+    found = runtime_finding(facts, setting)
+
+    assert (found.name, found.level) == ("runtime", level)
+    assert told in found.found
+    assert ("ECS_RUNTIME" in found.fix) == (level == Level.FAILURE)
 
 
 def test_the_disk_of_an_engine_elsewhere_is_not_looked_at_here() -> None:
@@ -86,6 +109,7 @@ INFO = {
     "CgroupDriver": "systemd",
     "DockerRootDir": "/",
     "Runtimes": {"runc": {}},
+    "DefaultRuntime": "runc",
     "SecurityOptions": None,
     "MemoryLimit": True,
     "SwapLimit": False,

@@ -153,6 +153,30 @@ def test_the_engine_has_no_tcp_socket(platform: Platform, directory: Path) -> No
     assert not any("tcp://" in unit.content for unit in node.units)
 
 
+@pytest.mark.parametrize(
+    ("platform", "runtimes", "packages"),
+    [
+        (Platform.DEBIAN, {"crun": {"path": "/usr/bin/crun"}}, {"crun"}),
+        (Platform.FEDORA_COREOS, {"crun": {"path": "/usr/bin/crun"}}, set()),
+        (Platform.FLATCAR, None, set()),
+    ],
+)
+def test_the_engine_has_crun_where_the_service_is_to_try_it(
+    platform: Platform, runtimes: object, packages: set[str], directory: Path
+) -> None:
+    document = changed(least(), lambda whole: whole.update(limits={"runtime": "auto"}))
+
+    node = build(loaded(directory, document), 1, platform)
+    without = build(loaded(directory, least()), 1, platform)
+
+    configuration = json.loads(contents(node)["/etc/docker/daemon.json"])
+    assert configuration.get("runtimes") == runtimes
+    assert set(node.packages) - set(without.packages) == packages
+    assert "ECS_RUNTIME=auto\n" in contents(node)["/etc/ecs/services.env"]
+    assert "runtimes" not in json.loads(contents(without)["/etc/docker/daemon.json"])
+    assert "ECS_RUNTIME" not in contents(without)["/etc/ecs/services.env"]
+
+
 def test_a_stop_is_longer_than_a_drain(directory: Path) -> None:
     node = build(loaded(directory, everything()), 1, Platform.DEBIAN)
     unit = next(unit.content for unit in node.units if unit.name == "ecs-services.service")
