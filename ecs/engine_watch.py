@@ -39,7 +39,9 @@ async def _meet_engine(services: Services, composition: Composition) -> None:
             break
     if services.settings.init == "auto":
         await composition.init.prepare(info.machine)
-    composition.sandboxes.meet(info.machine)
+    composition.policy.runtime.engines_default = info.default_runtime
+    if composition.policy.runtime.has_kernels_network:
+        composition.sandboxes.meet(info.machine)
     _take_engine(services, composition.admission, info)
     composition.warm_pool.meet(services.rules.default_resources, services.rules.profile)
     if services.settings.runtime == AUTO:

@@ -11,7 +11,7 @@ from ecs.errors import EngineError
 DEFAULT = "default"
 AUTO = "auto"
 """The two values of the setting that are no runtime's name."""
-_WITH_KERNELS_NETWORK = ("runc", "crun")
+_WITH_KERNELS_NETWORK = ("runc", "io.containerd.runc.v2", "crun", "nvidia")
 ENGINES_OWN = ""
 """Stands for the engine's default, by not naming any."""
 
@@ -20,11 +20,12 @@ class EngineRuntime:
     """The runtime of the containers to come; ``ENGINES_OWN`` by default.
 
     With ``is_required`` no container is to have another one: the operator named it. Else it may
-    change at any time.
+    change at any time. ``engines_default`` is what the engine has where none is named.
     """
 
     def __init__(self, name: str = ENGINES_OWN, *, is_required: bool = False) -> None:
         self.name = name
+        self.engines_default = "runc"
         self.is_required = is_required
         self.doubted = asyncio.Event()
 
@@ -37,8 +38,8 @@ class EngineRuntime:
 
     @property
     def has_kernels_network(self) -> bool:
-        """Whether a container may join another one's network, as far as is known."""
-        return not self.is_required or self.name in _WITH_KERNELS_NETWORK
+        """Whether a container may join another one's network: others bring one of their own."""
+        return (self.name or self.engines_default) in _WITH_KERNELS_NETWORK
 
     @property
     def may_be_left(self) -> bool:

@@ -25,9 +25,9 @@ _READY = "ready"
 _GONE = "gone"
 _QUESTION = b"?"
 _ANSWER_SECONDS = 10.0
-_MEMORY_BYTES = 6 * 1024 * 1024
-"""The smallest limit the engine takes; the program needs a tenth of it."""
-_PIDS = 4
+_MEMORY_BYTES = 16 * 1024 * 1024
+_PIDS = 16
+"""Of both the program needs a tenth; the runtime that starts it works under them, too."""
 _NOBODY = "65534:65534"
 _DEADLINE_MARGIN_SECONDS = 600.0
 

@@ -222,10 +222,21 @@ def test_a_runtime_that_the_engine_lacks_is_told_with_those_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "may_join"),
-    [("default", True), ("auto", True), ("runc", True), ("crun", True), ("runsc", False)],
+    ("setting", "engines_default", "may_join"),
+    [
+        ("default", "runc", True),
+        ("default", "runsc", False),
+        ("auto", "runc", True),
+        ("auto", "runsc", False),
+        ("runc", "runsc", True),
+        ("crun", "runc", True),
+        ("runsc", "runc", False),
+    ],
 )
 def test_a_runtime_that_may_bring_its_own_network_stack_joins_none(
-    setting: str, may_join: bool
+    setting: str, engines_default: str, may_join: bool
 ) -> None:
-    assert EngineRuntime.of(setting).has_kernels_network is may_join
+    runtime = EngineRuntime.of(setting)
+    runtime.engines_default = engines_default
+
+    assert runtime.has_kernels_network is may_join

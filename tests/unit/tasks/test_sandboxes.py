@@ -108,7 +108,7 @@ def test_a_sandbox_may_do_nothing_and_reaches_nothing() -> None:
     assert host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert host["ReadonlyRootfs"] is True
-    assert host["Memory"] == host["MemorySwap"] == 6 * 2**20
+    assert host["Memory"] == host["MemorySwap"] == 16 * 2**20
     assert host["Sysctls"] == {
         "net.ipv4.tcp_max_tw_buckets": "0",
         "net.ipv4.tcp_no_metrics_save": "1",
