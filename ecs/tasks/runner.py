@@ -46,6 +46,7 @@ from ecs.tasks.init_mount import InitMount
 from ecs.tasks.init_run import InitRun
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import PullPolicy, Start, Task
+from ecs.tasks.place import Place
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.runtime import EngineRuntime
 from ecs.tasks.sandbox import Sandbox
@@ -80,7 +81,7 @@ class AsyncEndToEndContainerRunner:
         self._task = task
         self._api = api
         self._images = images
-        self._admission = admission
+        self._place = Place(admission)
         self._reaper = reaper
         self._policy = policy
         self._init = init
@@ -90,8 +91,6 @@ class AsyncEndToEndContainerRunner:
         self._creator = AsyncContainerCreator(api)
         self._deleter = AsyncContainerDeleter(api)
         self._inspector = AsyncContainerInspector(api)
-        self._holds_place = False
-        self._holds_lane = False
         self._may_have_container = False
         self._warm: WarmContainer | None = None
         self._sandbox: Sandbox | None = None
@@ -111,9 +110,7 @@ class AsyncEndToEndContainerRunner:
         except EcsError as error:
             self._end(Ending(Outcome.ENGINE_ERROR, None, error))
         finally:
-            self._leave_lane()
-            if self._holds_place:
-                self._admission.end()
+            self._place.end()
             if self._may_have_container:
                 self._reaper.remove(self._task.container_name)
             self._release_warm()
@@ -123,7 +120,7 @@ class AsyncEndToEndContainerRunner:
         self._task.machine.enter(state)
         if state is RunnerState.RUNNING:
             self._settled_container = self._container
-            self._leave_lane()
+            self._place.leave_lane()
         if state in TASK_STATES:
             self._task.enter(TASK_STATES[state])
 
@@ -134,22 +131,20 @@ class AsyncEndToEndContainerRunner:
     async def _run(self) -> Ending:
         request = self._task.request
         self._warm = self._warm_pool.reserve(request)
-        needs_lane = self._warm is None
-        await self._admission.begin(
-            self._task.owner, self._queue_timeout_seconds, needs_lane=needs_lane
+        await self._place.begin(
+            self._task.owner, self._queue_timeout_seconds, needs_lane=self._warm is None
         )
-        self._holds_place, self._holds_lane = True, needs_lane
         image = await self._image()
         # Only now is it known what the image is, and that the caller may run it.
         self._warm = self._warm_pool.take(request, image, self._warm)
         if self._warm is not None:
-            self._leave_lane()
+            self._place.leave_lane()
             try:
                 return await self._hand_over(self._warm, image)
             except NotStartedError as error:
                 _log.info("starting without the warm container", error=str(error))
                 self._release_warm()
-        await self._enter_lane()
+        await self._place.enter_lane()
         mount = self._init.mount
         sandbox = self._take_sandbox()
         if sandbox is not None:
@@ -234,16 +229,6 @@ class AsyncEndToEndContainerRunner:
             stdin=request.stdin,
         )
 
-    async def _enter_lane(self) -> None:
-        if not self._holds_lane:
-            await self._admission.enter_lane()
-            self._holds_lane = True
-
-    def _leave_lane(self) -> None:
-        if self._holds_lane:
-            self._holds_lane = False
-            self._admission.leave_lane()
-
     async def _image(self) -> LocalImage:
         request = self._task.request
         self._enter(RunnerState.RESOLVING)
@@ -254,10 +239,10 @@ class AsyncEndToEndContainerRunner:
                 return await self._images.resolve(request.image, request.credentials, verify=True)
         self._enter(RunnerState.PULLING)
         # A slow registry must not keep others from starting.
-        self._leave_lane()
+        self._place.leave_lane()
         self._release_warm()
         await self._images.pull(request.image, request.credentials, self._task.add_progress)
-        await self._enter_lane()
+        await self._place.enter_lane()
         self._enter(RunnerState.RESOLVING)
         return await self._images.resolve(request.image, request.credentials, verify=True)
 
