@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
     soak.add_argument("--minutes", type=_positive, required=True)
     soak.add_argument("--tasks-per-second", type=_positive, default=1.0)
     soak.add_argument("--sample-seconds", type=_positive, default=5.0)
-    soak.add_argument("--settle-seconds", type=_positive, default=60.0, help="at the end, at most")
+    soak.add_argument("--settle-seconds", type=_positive, default=120.0, help="at the end, at most")
     soak.add_argument(
         "--prometheus", type=Path, metavar="DIRECTORY", help="run one, with its data there"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from docker import DockerClient
 from docker.errors import NotFound
 
+from ecs.tasks.sandbox import NAME_PREFIX as SANDBOX_NAME_PREFIX
 from tests.engines import EngineProbe
 from tests.images import BUSYBOX
 from tests.load.verdicts import Sample
@@ -51,12 +52,14 @@ class Sampler:
             raise ServiceEndedError(f"the service ended:\n{self._service.log_tail()}")
         status = (self._process / "status").read_text(encoding="ascii")
         descriptors = list(_descriptors(self._process))
+        containers, sandboxes = containers_of(self._probe, self._service.instance)
         return Sample(
             seconds=time.time() - self._begun,
-            containers=tuple(self._probe.containers(self._service.instance)),
+            containers=containers,
             volumes=tuple(sorted(self._probe.dangling_volumes())),
             networks=tuple(self._networks()),
             files=tuple(sorted(self._files(descriptors))),
+            sandboxes=len(sandboxes),
             descriptors=len(descriptors),
             threads=_number(status, "Threads"),
             resident_bytes=_number(status, "VmRSS") * KIB_BYTES,
@@ -89,6 +92,13 @@ class Sampler:
 
     def _engine_descriptors(self) -> int | None:
         return None if self._engine is None else len(list(_descriptors(self._engine)))
+
+
+def containers_of(probe: EngineProbe, instance: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of a service's containers, and those of its sandboxes."""
+    names = probe.containers(instance)
+    sandboxes = tuple(name for name in names if name.startswith(SANDBOX_NAME_PREFIX))
+    return tuple(name for name in names if name not in sandboxes), sandboxes
 
 
 def _descriptors(process: Path) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ import docker
 
 from benchmarks.facts import facts
 from benchmarks.raw import raw_engine
+from ecs.settings_help import default_text
 from tests.engines import EngineProbe
 from tests.load.generator import Generator
 from tests.services import ECService
@@ -70,7 +71,8 @@ async def session(instance: str | None) -> AsyncIterator[Session]:
         service_directory = directory / "service"
         temporary = service_directory / "tmp"
         temporary.mkdir(parents=True)
-        service = ECService(service_directory, instance, {"TMPDIR": str(temporary)})
+        settings = {"TMPDIR": str(temporary), "ECS_SANDBOXES": default_text("sandboxes")}
+        service = ECService(service_directory, instance, settings)
         try:
             await service.start()
             yield Session(probe, service, service_directory, directory, known, interrupted)

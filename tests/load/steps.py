@@ -10,6 +10,7 @@ from tests.load import mix
 from tests.load.generator import Generator
 from tests.load.page import steps_page
 from tests.load.records import stage_figures
+from tests.load.sampling import containers_of
 from tests.load.session import Session, session, write
 from tests.load.tables import steps_table
 from tests.load.verdicts import FAIL, PASS
@@ -83,7 +84,7 @@ async def _measure(
 async def _left(started: Session) -> list[str]:
     instance = started.service.instance
     try:
-        await eventually(lambda: not started.probe.containers(instance), SETTLE_SECONDS)
+        await eventually(lambda: not containers_of(started.probe, instance)[0], SETTLE_SECONDS)
     except AssertionError:
-        return started.probe.containers(instance)
+        return list(containers_of(started.probe, instance)[0])
     return []

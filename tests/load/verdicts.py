@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ecs.settings import Settings
 from tests.load.growth import Slope, slope
 
 PASS = "pass"
@@ -22,6 +23,7 @@ MEMORY_LIMIT_BYTES_PER_HOUR = 1.0 * MB_BYTES
 # What a fresh service has not, but one at rest after work may: connections to the engine and from a
 # Prometheus, which stay open for a while; and Python's pool of threads, which has so many at most.
 IDLE_DESCRIPTORS = 3
+KEPT_SANDBOXES = Settings.model_fields["min_sandboxes"].default
 IDLE_THREADS = min(32, (os.cpu_count() or 1) + 4)
 # Of this mix; measured were 440 to 500.
 LOG_BYTES_PER_REQUEST = 1_000.0
@@ -37,12 +39,13 @@ class Sample:
 
     seconds: float
     containers: tuple[str, ...]
-    """Names of this service's containers, from the engine."""
+    """Names of this service's containers, from the engine, but for sandboxes."""
     volumes: tuple[str, ...]
     """Names of the volumes that no container uses."""
     networks: tuple[str, ...]
     files: tuple[str, ...]
     """Files in the service's own directories, and output files without a name that it has open."""
+    sandboxes: int
     descriptors: int
     threads: int
     resident_bytes: int
@@ -88,8 +91,10 @@ class Verdict:
 
 def is_settled(idle: Sample, sample: Sample) -> bool:
     """Tell whether a sample is as one of an idle service, so that waiting longer is of no use."""
-    return sample.descriptors <= idle.descriptors + IDLE_DESCRIPTORS and not any(
-        _left(idle, sample, name) for name in LEFT_BEHIND
+    return (
+        sample.descriptors <= idle.descriptors + IDLE_DESCRIPTORS
+        and sample.sandboxes <= KEPT_SANDBOXES
+        and not any(_left(idle, sample, name) for name in LEFT_BEHIND)
     )
 
 
@@ -102,6 +107,7 @@ def judge(soak: Soak) -> list[Verdict]:
     return [
         _answers(soak),
         *(_left_behind(soak, name) for name in LEFT_BEHIND),
+        _sandboxes(soak),
         _memory(soak),
         _count(soak, "descriptors", IDLE_DESCRIPTORS),
         _count(soak, "threads", IDLE_THREADS),
@@ -132,6 +138,13 @@ def _left_behind(soak: Soak, name: str) -> Verdict:
         return Verdict(name, PASS, f"none left; at most {most} at a time")
     more = ", …" if len(left) > NAMED else ""
     return Verdict(name, FAIL, f"{len(left)} left behind: {', '.join(left[:NAMED])}{more}")
+
+
+def _sandboxes(soak: Soak) -> Verdict:
+    after = soak.settled.sandboxes
+    most = max((sample.sandboxes for sample in soak.loaded), default=0)
+    says = f"{after} after, at most {most} at a time; {KEPT_SANDBOXES} are kept ready"
+    return Verdict("sandboxes", PASS if after <= KEPT_SANDBOXES else FAIL, says)
 
 
 def _memory(soak: Soak) -> Verdict:

@@ -55,6 +55,7 @@ def soak_run() -> dict:
             "containers": 1,
             "volumes": 0,
             "files": 3,
+            "sandboxes": 4,
             "descriptors": 20,
             "threads": 6,
             "resident_bytes": 66_000_000 + n,

@@ -25,6 +25,7 @@ IDLE = Sample(
     volumes=("another's",),
     networks=("bridge", "host", "none"),
     files=("log",),
+    sandboxes=2,
     descriptors=12,
     threads=2,
     resident_bytes=60 * MB,
