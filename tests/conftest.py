@@ -85,9 +85,22 @@ async def ecservice(engine: EngineProbe, tmp_path: Path) -> AsyncIterator[StartS
 async def shared_ecservice(
     engine: EngineProbe, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[StartService]:
-    """Start services that the tests of a module share: half a second each, where none is changed."""
+    """Start services that the tests of a module share: one for the same settings.
+
+    Most of a second is saved by each test that changes nothing in its service.
+    """
+    shared: dict[frozenset[tuple[str, str]], ECService] = {}
     async with services(engine, tmp_path_factory.mktemp("shared")) as start:
-        yield start
+
+        async def start_once(
+            *, probe: EngineProbe | None = None, ready: bool = True, **settings: str
+        ) -> ECService:
+            key = frozenset(settings.items())
+            if key not in shared:
+                shared[key] = await start(probe=probe, ready=ready, **settings)
+            return shared[key]
+
+        yield start_once
 
 
 @asynccontextmanager

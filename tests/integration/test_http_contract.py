@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from jsonschema import Draft202012Validator
 
 from ecs import __version__
@@ -24,7 +23,7 @@ PROBLEM = Draft202012Validator(load_schema("problem"))
 TASK = {"docker_image": "busybox:latest", "cmd": ["true"]}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture
 async def service(shared_ecservice: StartService) -> ECService:
     return await shared_ecservice()
 

@@ -8,27 +8,12 @@ from typing import Any
 import pytest
 
 from ecs.tasks.states import RunnerState
-from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.harness import Ecs, running_ecs
 from tests.integration.test_cancellation import LeaveNothing
 from tests.integration.test_cancellation import (
     test_a_task_can_be_canceled_in_every_state as see_it_canceled,
 )
-from tests.integration.test_run import (  # noqa: F401 - to be collected here once more
-    caller,
-    test_a_background_child_that_holds_stdout_delays_nothing,
-    test_a_missing_command_is_told_from_one_that_exits_with_127,
-    test_a_task_out_of_memory_is_told_from_one_that_was_killed,
-    test_a_task_out_of_time_is_terminated_and_its_output_kept,
-    test_a_task_that_ignores_sigterm_is_killed,
-    test_exit_code_stdout_and_stderr_come_back,
-    test_limits_hold_inside_the_container,
-    test_more_processes_than_allowed_cannot_be_forked,
-    test_stdin_reaches_the_task_whole_and_ends,
-)
-from tests.service_log import logged
-from tests.services import ECService
 from tests.traces import files_in
 from tests.waiting import eventually
 
@@ -37,18 +22,6 @@ from tests.waiting import eventually
 def init() -> str:
     """Whether tasks have the init; the tests that it matters to run both ways."""
     return "auto"
-
-
-@pytest.fixture
-async def service(
-    ecservice: StartService, engine: EngineProbe, init: str
-) -> AsyncIterator[ECService]:
-    """A service all of whose tasks find a sandbox."""
-    service = await ecservice(ECS_INIT=init, ECS_SANDBOXES="6", ECS_MIN_SANDBOXES="2")
-    await eventually(lambda: len(engine.containers(service.instance)) == 2, 30)
-    yield service
-    ended = logged(service, "task ended")
-    assert "sandboxed" in {line["start"] for line in ended}
 
 
 @pytest.fixture
