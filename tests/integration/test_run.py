@@ -337,13 +337,20 @@ async def test_a_task_out_of_time_has_the_signal_in_its_exit_code(caller: Caller
 
 
 @THREE_WAYS
-async def test_a_stopped_task_is_terminated_in_time_all_the_same(caller: Caller) -> None:
-    script = "trap 'echo got TERM; exit 7' TERM; kill -STOP $$; sleep 60"
+@pytest.mark.parametrize(
+    ("trap", "exit_code", "stdout"),
+    [("echo got TERM; exit 7", 7, b"got TERM\n"), ("", 137, b"")],
+    ids=["has a last word", "ignores it"],
+)
+async def test_a_stopped_task_is_terminated_in_time_all_the_same(
+    caller: Caller, trap: str, exit_code: int, stdout: bytes
+) -> None:
+    script = f"trap '{trap}' TERM; kill -STOP $$; sleep 60"
 
-    answer = await caller.run("sh", "-c", script, timeout_seconds=1)
+    answer = await caller.run("sh", "-c", script, timeout_seconds=0.5)
 
-    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 7)
-    assert answer.stdout == b"got TERM\n"
+    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", exit_code)
+    assert answer.stdout == stdout
 
 
 @EVERY_WAY_ON_DEMAND
