@@ -59,7 +59,7 @@ class Way(Enum):
         init = {"init": "off" if self is Way.WITHOUT_INIT else "auto", "sandboxes": 0}
         match self:
             case Way.SANDBOXED:
-                return init | {"sandboxes": at_once, "min_sandboxes": at_once}
+                return init | {"sandboxes": 2 * at_once, "min_sandboxes": at_once}
             case Way.WARM:
                 listed = ",".join(f"{image}={number}" for image, number in named.items())
                 return init | {"warm_images": listed}

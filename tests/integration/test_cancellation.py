@@ -43,6 +43,8 @@ def leaving_nothing(
     @asynccontextmanager
     async def run(*, at_once: int = 1, **settings: Any) -> AsyncIterator[Ecs]:
         chosen = way.settings({images.BUSYBOX: at_once, images.VOLUME: at_once})
+        if way is Way.SANDBOXED:
+            chosen["sandboxes"] = at_once  # as many afterwards as before
         chosen |= {"spool_memory_bytes": 1024, **settings}
         async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
             # The first requests open connections that stay.
@@ -269,6 +271,35 @@ async def test_a_task_that_ran_too_long_leaves_nothing(
             Outcome.TIMED_OUT,
             exit_code,
         )
+
+
+@THREE_WAYS
+@pytest.mark.parametrize(
+    ("signal", "outcome", "exit_code"),
+    [
+        ("SIGSTOP", Outcome.TIMED_OUT, 137),  # a stopped init enforces nothing
+        ("SIGKILL", Outcome.EXITED, 137),
+        ("SIGTERM", Outcome.EXITED, 143),  # passed on to the task
+    ],
+)
+async def test_an_init_that_is_signalled_from_outside_leaves_nothing(
+    leaving_nothing: LeaveNothing,
+    engine: EngineProbe,
+    monkeypatch: pytest.MonkeyPatch,
+    signal: str,
+    outcome: Outcome,
+    exit_code: int,
+) -> None:
+    monkeypatch.setattr("ecs.tasks.init_run._BACKSTOP_SECONDS", 0.5)
+    async with leaving_nothing(stop_grace_seconds=0.5) as ecs:
+        task = ecs.submit("sh", "-c", "echo began; exec sleep 3600", timeout_seconds=2.0)
+        await eventually(lambda: task.output.size_bytes("stdout") > 0, 30)
+        await eventually(lambda: task.container_name in engine.containers(ecs.instance), 30)
+
+        engine.client.api.kill(task.container_name, signal)
+        result = await end_of(ecs, task)
+
+        assert (result.outcome, result.exit_code) == (outcome, exit_code)
 
 
 @EVERY_WAY

@@ -123,18 +123,6 @@ async def test_each_container_runs_one_task_under_that_tasks_name(
     assert len(set(hosts)) == 2
 
 
-async def test_a_stopped_init_does_not_outlive_the_time_limit(
-    running_warm: RunWarm, engine: EngineProbe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ecs.tasks.init_run._BACKSTOP_SECONDS", 0.2)
-    async with running_warm(stop_grace_seconds=0.2) as warm:
-        task = warm.ecs.submit("sleep", "3600", timeout_seconds=1)
-        await eventually(lambda: task.container_name in engine.containers(warm.ecs.instance), 10)
-        engine.client.containers.get(task.container_name).kill("SIGSTOP")
-
-        assert (await end_of(warm.ecs, task)).outcome is Outcome.TIMED_OUT
-
-
 async def test_stdin_environment_and_entrypoint_are_the_requests(running_warm: RunWarm) -> None:
     data = secrets.token_bytes(3_000_000)
     async with running_warm(warm_images=f"{images.BUSYBOX}=1,{images.ENTRYPOINT}=1") as warm:
