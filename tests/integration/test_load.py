@@ -5,6 +5,7 @@ import asyncio
 from tests.client import Caller, calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
+from tests.services import ECService
 from tests.waiting import eventually
 
 SLEEPERS = 100
@@ -14,7 +15,7 @@ MIB = 1024 * 1024
 async def test_200_tasks_from_32_callers_get_200_right_answers(
     ecservice: StartService, engine: EngineProbe
 ) -> None:
-    service = await ecservice()
+    service = await ecservice(ECS_SANDBOXES="8", ECS_MIN_SANDBOXES="4")
     numbers = iter(range(200))
     answers: dict[int, tuple[int, bytes, bytes]] = {}
 
@@ -28,7 +29,11 @@ async def test_200_tasks_from_32_callers_get_200_right_answers(
         await asyncio.gather(*(work(caller) for _ in range(32)))
 
     assert answers == {n: (n, b"%d\n" % n, b"%d\n" % n) for n in range(200)}
-    await eventually(lambda: not engine.containers(service.instance), 30)
+    await eventually(lambda: not tasks(engine, service), 30)
+
+
+def tasks(engine: EngineProbe, service: ECService) -> list[str]:
+    return [name for name in engine.containers(service.instance) if name.startswith("ecs-task-")]
 
 
 async def test_100_sleeping_tasks_run_at_once_and_leave_room_for_others(
