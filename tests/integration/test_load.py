@@ -5,7 +5,6 @@ import asyncio
 from tests.client import Caller, calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
-from tests.services import ECService
 from tests.waiting import eventually
 
 SLEEPERS = 100
@@ -29,11 +28,7 @@ async def test_200_tasks_from_32_callers_get_200_right_answers(
         await asyncio.gather(*(work(caller) for _ in range(32)))
 
     assert answers == {n: (n, b"%d\n" % n, b"%d\n" % n) for n in range(200)}
-    await eventually(lambda: not tasks(engine, service), 30)
-
-
-def tasks(engine: EngineProbe, service: ECService) -> list[str]:
-    return [name for name in engine.containers(service.instance) if name.startswith("ecs-task-")]
+    await eventually(lambda: not engine.tasks(service.instance), 30)
 
 
 async def test_100_sleeping_tasks_run_at_once_and_leave_room_for_others(

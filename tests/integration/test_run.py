@@ -175,9 +175,9 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
 ) -> None:
     resources = {"memory_bytes": 33_554_432, "cpus": 0.5, "pids": 17}
     await caller.prepare(resources=resources)
-    await eventually(lambda: not of_tasks(engine, service), 20)
+    await eventually(lambda: not engine.tasks(service.instance), 20)
     asking = asyncio.create_task(caller.run("sleep", "1", resources=resources))
-    (name,) = await eventually(lambda: of_tasks(engine, service), 20)
+    (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
     container = engine.client.api.inspect_container(name)
     answer = await asking
 
@@ -196,11 +196,6 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
     assert not host["Binds"]
 
 
-def of_tasks(engine: EngineProbe, service: ECService) -> list[str]:
-    """The service's containers, without those that wait for a task."""
-    return [name for name in engine.containers(service.instance) if name.startswith("ecs-task-")]
-
-
 @ways(Way.COLD, Way.SANDBOXED)
 async def test_the_containers_labels_are_the_requests_and_the_deadline(
     caller: Caller, service: ECService, engine: EngineProbe
@@ -208,7 +203,7 @@ async def test_the_containers_labels_are_the_requests_and_the_deadline(
     asking = asyncio.create_task(
         caller.run("sleep", "1", labels={"team": "blue"}, timeout_seconds=9)
     )
-    (name,) = await eventually(lambda: of_tasks(engine, service), 20)
+    (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
     labels = engine.client.api.inspect_container(name)["Config"]["Labels"]
     await asking
 
@@ -423,7 +418,7 @@ async def test_nothing_of_a_task_is_left_in_the_engine(
     )
 
     await caller.settled()
-    await eventually(lambda: not of_tasks(engine, service), 10)
+    await eventually(lambda: not engine.tasks(service.instance), 10)
     await eventually(lambda: engine.dangling_volumes() == volumes, 10)
     assert engine.networks() == networks
 
