@@ -102,6 +102,7 @@ def run(image: dict[str, Any], engine: EngineProbe, docker_host: str) -> Iterato
     for container in started:
         print(container.logs().decode())  # shown if the test fails
         container.remove(force=True, v=True)
+        engine.remove_containers(instance(container))  # sandboxes, if it had no time for that
 
 
 def url(container: Container) -> str:
