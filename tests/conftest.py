@@ -3,11 +3,13 @@
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 import docker
 import pytest
+import pytest_asyncio
 from docker.errors import DockerException
 
 from tests import images
@@ -19,7 +21,7 @@ CLEAN_UP_TIMEOUT_SECONDS = 10
 
 
 class StartService(Protocol):
-    """What the fixture `ecservice` gives: starts a service with the settings, e.g. ECS_X="1"."""
+    """What the fixtures of services give: starts one with the settings, e.g. ECS_X="1"."""
 
     async def __call__(
         self, *, probe: EngineProbe | None = None, ready: bool = True, **settings: str
@@ -27,12 +29,14 @@ class StartService(Protocol):
         """Start it; `probe` asks its engine where that is not the usual one."""
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
     """A developer's own ECS_* variables configure nothing here."""
-    for name in os.environ:
-        if name.startswith("ECS_"):
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patched:
+        for name in list(os.environ):
+            if name.startswith("ECS_"):
+                patched.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +76,35 @@ def engine(bare_engine: EngineProbe) -> Iterator[EngineProbe]:
 
 @pytest.fixture
 async def ecservice(engine: EngineProbe, tmp_path: Path) -> AsyncIterator[StartService]:
+    """Start services for one test."""
+    async with services(engine, tmp_path) as start:
+        yield start
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_ecservice(
+    engine: EngineProbe, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[StartService]:
+    """Start services that the tests of a module share: one for the same settings.
+
+    Most of a second is saved by each test that changes nothing in its service.
+    """
+    shared: dict[frozenset[tuple[str, str]], ECService] = {}
+    async with services(engine, tmp_path_factory.mktemp("shared")) as start:
+
+        async def start_once(
+            *, probe: EngineProbe | None = None, ready: bool = True, **settings: str
+        ) -> ECService:
+            key = frozenset(settings.items())
+            if key not in shared:
+                shared[key] = await start(probe=probe, ready=ready, **settings)
+            return shared[key]
+
+        yield start_once
+
+
+@asynccontextmanager
+async def services(engine: EngineProbe, directory: Path) -> AsyncIterator[StartService]:
     """Start services; afterwards stop them, and see that none of them left a container.
 
     A test that kills a service starts it again: what it left is for its successor to clean up.
@@ -82,9 +115,9 @@ async def ecservice(engine: EngineProbe, tmp_path: Path) -> AsyncIterator[StartS
         *, probe: EngineProbe | None = None, ready: bool = True, **settings: str
     ) -> ECService:
         instance = f"test-{secrets.token_hex(4)}"
-        directory = tmp_path / instance
-        directory.mkdir()
-        service = ECService(directory, instance, settings)
+        own_directory = directory / instance
+        own_directory.mkdir()
+        service = ECService(own_directory, instance, settings)
         started.append((service, probe or engine))
         await service.start(ready=ready)
         return service

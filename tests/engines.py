@@ -5,6 +5,7 @@ from docker.errors import ImageNotFound, NotFound
 
 INSTANCE_LABEL = "ecs.instance"
 INIT_LABEL = "ecs.init"
+TASK_PREFIX = "ecs-task-"
 
 
 class EngineProbe:
@@ -20,6 +21,10 @@ class EngineProbe:
             all=True, filters={"label": f"{INSTANCE_LABEL}={instance}"}
         )
         return sorted(container["Names"][0].removeprefix("/") for container in found)
+
+    def tasks(self, instance: str) -> list[str]:
+        """Names of those that have run a task or are to: none that a pool holds ready."""
+        return [name for name in self.containers(instance) if name.startswith(TASK_PREFIX)]
 
     def remove_containers(self, instance: str) -> None:
         for name in self.containers(instance):

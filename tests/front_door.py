@@ -16,7 +16,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from jsonschema import Draft202012Validator
 
+from ecs.jsonschemas import load_schema
 from tests.network import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,11 @@ class FrontDoor:
             timeout=aiohttp.ClientTimeout(total=120),
             **options,
         )
+
+    def client(self, *cmd: str, **fields: Any) -> list[str]:
+        """The printed line, with another task."""
+        task = {"docker_image": "busybox:latest", "cmd": cmd, **fields}
+        return [*shlex.split(self.line)[:-1], json.dumps(task)]
 
     def script(self, name: str, *arguments: str) -> str:
         """Run a script of bin/ for this system, and return what it wrote."""
@@ -168,3 +175,8 @@ def left_behind(project: str) -> list[str]:
 def version_numbers(text: str) -> list[str]:
     """What looks like a version of a server in a header."""
     return re.findall(r"\w+/\d+\.\d+", text)
+
+
+def assert_problem(document: dict[str, Any], status: int) -> None:
+    Draft202012Validator(load_schema("problem")).validate(document)
+    assert document["status"] == status

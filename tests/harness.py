@@ -67,8 +67,23 @@ class Ecs(Composition):
         admission = self.admission
         places = admission._in_lane, admission._running, admission.queue_length
         under_way = len(self.images._under_way), self.reaper.pending_count
-        warm = [count for state, count in self.warm_pool.counts.items() if state != "idle"]
-        return not any((*places, *under_way, *warm))
+        in_use = [
+            count
+            for pool in (self.sandboxes, self.warm_pool)
+            for state, count in pool.counts.items()
+            if state != "idle"
+        ]
+        return not any((*places, *under_way, *in_use))
+
+    def is_ready(self) -> bool:
+        """Whether nothing is under way, and the pools have all that the settings name."""
+        sandboxes = self.settings.min_sandboxes if self.settings.sandboxes else 0
+        return (
+            self.is_idle()
+            and self.sandboxes.counts["idle"] >= sandboxes
+            and self.warm_pool.counts["idle"]
+            >= sum(number for _, number in self.settings.warm_images)
+        )
 
 
 async def result_of(task: Task, timeout: float = RESULT_TIMEOUT_SECONDS) -> TaskResult:

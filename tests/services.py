@@ -95,8 +95,12 @@ class ECService:
         return self._status_bytes("VmRSS")
 
     def peak_rss_bytes(self) -> int:
-        """The most memory that was ever resident."""
+        """The most memory that was ever resident, or since its peak was forgotten."""
         return self._status_bytes("VmHWM")
+
+    def forget_peak_rss(self) -> None:
+        """Have the kernel measure the peak anew from here on (proc(5), clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def _status_bytes(self, field: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from ecs.tasks.model import Network, Task, TaskResult
+from ecs.tasks.model import Network, Start, Task, TaskResult
 from ecs.tasks.runner import AsyncEndToEndContainerRunner
 from ecs.tasks.states import Outcome, RunnerState, StateMachine, TaskState
 from tests import images
@@ -19,6 +19,7 @@ from tests.harness import Ecs, result_of, running_ecs
 from tests.registries import Registry
 from tests.traces import Traces
 from tests.waiting import eventually
+from tests.ways import EVERY_WAY, ONE_WAY, THREE_WAYS, Way
 
 SLEEP = ("sh", "-c", "trap '' TERM; sleep 3600")
 TALK = ("sh", "-c", "cat; echo out; echo err >&2")
@@ -28,34 +29,40 @@ STDIN = b"in\n" * 10_000
 class LeaveNothing(Protocol):
     """What the fixture `leaving_nothing` gives: runs ECS, and sees at the end what is left."""
 
-    def __call__(self, **settings: Any) -> AbstractAsyncContextManager[Ecs]: ...
-
-
-BOTH_WAYS = pytest.mark.parametrize("init", ["auto", "off"])
-
-
-@pytest.fixture
-def init() -> str:
-    """Whether tasks have the init; the tests that it matters to run both ways."""
-    return "auto"
+    def __call__(
+        self, *, at_once: int = 1, **settings: Any
+    ) -> AbstractAsyncContextManager[Ecs]: ...
 
 
 @pytest.fixture
 def leaving_nothing(
-    tmp_path: Path, docker_host: str, engine: EngineProbe, init: str
+    tmp_path: Path, docker_host: str, engine: EngineProbe, way: Way
 ) -> LeaveNothing:
+    """Every task starts the way of the test, unless it has more than `at_once` at the same time."""
+
     @asynccontextmanager
-    async def run(**settings: Any) -> AsyncIterator[Ecs]:
-        chosen = {"init": init, "spool_memory_bytes": 1024, **settings}
+    async def run(*, at_once: int = 1, **settings: Any) -> AsyncIterator[Ecs]:
+        chosen = way.settings({images.BUSYBOX: at_once, images.VOLUME: at_once})
+        if way is Way.SANDBOXED:
+            chosen["sandboxes"] = at_once  # as many afterwards as before
+        chosen |= {"spool_memory_bytes": 1024, **settings}
         async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
             # The first requests open connections that stay.
-            await ecs.run("true", network=Network.NONE)
-            await eventually(ecs.is_idle)
+            await ecs.run("true")
+            await eventually(ecs.is_ready, 30)
             traces = Traces(ecs, engine)
+            misses = missed(ecs)
             yield ecs
             await traces.vanish()
+            assert missed(ecs) == misses or at_once > 1
+        assert engine.containers(ecs.instance) == []
 
     return run
+
+
+def missed(ecs: Ecs) -> int:
+    """How many tasks could not start the way that they were to."""
+    return ecs.sandboxes.misses + ecs.warm_pool.misses
 
 
 def is_canceled(result: TaskResult) -> bool:
@@ -109,27 +116,39 @@ TASKS: dict[RunnerState, dict[str, Any]] = {
 """What makes a task pass through a state."""
 
 
-@BOTH_WAYS
-@pytest.mark.parametrize("turns", [0, 2, 20])
-@pytest.mark.parametrize("state", TASKS)
+BEFORE_WARM = {RunnerState.CREATING, RunnerState.ATTACHING}
+"""What has happened already to a container that is warm."""
+
+
+@pytest.mark.parametrize(
+    ("way", "state"),
+    [
+        pytest.param(way, state, id=f"{state}-{way.value}")
+        for way in (Way.COLD, Way.WITHOUT_INIT, Way.SANDBOXED, Way.WARM)
+        for state in TASKS
+        if not (way is Way.WARM and state in BEFORE_WARM)
+    ],
+)
 async def test_a_task_can_be_canceled_in_every_state(
-    leaving_nothing: LeaveNothing,
-    monkeypatch: pytest.MonkeyPatch,
-    state: RunnerState,
-    turns: int,
-    init: str,
+    leaving_nothing: LeaveNothing, monkeypatch: pytest.MonkeyPatch, way: Way, state: RunnerState
 ) -> None:
+    tasks: list[Task] = []
     async with leaving_nothing(output_limit_bytes=2**20) as ecs:
-        on_entering(monkeypatch, state, lambda: ecs.dispatcher.cancel(task), turns)
-        fields = dict(TASKS[state])
-        task = ecs.submit(*fields.pop("cmd"), image=images.VOLUME, **fields)
-        result = await end_of(ecs, task)
+        for turns in (0, 2, 20):
+            await eventually(ecs.is_ready, 30)
+            with monkeypatch.context() as patched:
+                on_entering(patched, state, lambda: ecs.dispatcher.cancel(tasks[-1]), turns)
+                fields = dict(TASKS[state])
+                tasks.append(ecs.submit(*fields.pop("cmd"), image=images.VOLUME, **fields))
+                result = await end_of(ecs, tasks[-1])
 
-        # Collecting takes but a few turns, or none: the result may have come first.
-        late = state is RunnerState.COLLECTING and (turns > 0 or init == "auto")
-        assert is_canceled(result) or (late and result.outcome is Outcome.EXITED)
+            # Collecting takes but a few turns, or none: the result may have come first.
+            late = state is RunnerState.COLLECTING and (turns > 0 or way is not Way.WITHOUT_INIT)
+            assert is_canceled(result) or (late and result.outcome is Outcome.EXITED), turns
+    assert {task.start for task in tasks} <= {way.start, None}
 
 
+@THREE_WAYS
 async def test_a_task_canceled_before_its_first_step_is_canceled(
     leaving_nothing: LeaveNothing,
 ) -> None:
@@ -140,6 +159,7 @@ async def test_a_task_canceled_before_its_first_step_is_canceled(
         assert is_canceled(await end_of(ecs, task))
 
 
+@THREE_WAYS
 async def test_a_task_can_be_canceled_in_the_queue(
     leaving_nothing: LeaveNothing,
 ) -> None:
@@ -157,10 +177,11 @@ async def test_a_task_can_be_canceled_in_the_queue(
         assert is_canceled(await end_of(ecs, running))
 
 
+@THREE_WAYS
 async def test_a_task_canceled_in_the_very_moment_its_turn_comes_gives_its_places_back(
     leaving_nothing: LeaveNothing,
 ) -> None:
-    async with leaving_nothing(max_running_tasks=1) as ecs:
+    async with leaving_nothing(at_once=2, max_running_tasks=1) as ecs:
         running, waiting = ecs.submit(*SLEEP), ecs.submit("true")
         await arrives(running, RunnerState.RUNNING)
         ecs.dispatcher.cancel(running)
@@ -172,6 +193,7 @@ async def test_a_task_canceled_in_the_very_moment_its_turn_comes_gives_its_place
         assert (await ecs.run("true")).outcome is Outcome.EXITED
 
 
+@ONE_WAY
 async def test_a_task_can_be_canceled_while_its_registry_is_silent(
     leaving_nothing: LeaveNothing, silent_registry: str
 ) -> None:
@@ -183,6 +205,7 @@ async def test_a_task_can_be_canceled_while_its_registry_is_silent(
         assert is_canceled(await end_of(ecs, task))
 
 
+@ONE_WAY
 @pytest.mark.parametrize("turns", [0, 1, 2, 5, 20, 50])
 async def test_a_task_can_be_canceled_while_it_pulls(
     leaving_nothing: LeaveNothing,
@@ -202,6 +225,7 @@ async def test_a_task_can_be_canceled_while_it_pulls(
         assert (await ecs.run("cat", "/marker", image=image.reference)).exit_code == 0
 
 
+@THREE_WAYS
 async def test_a_task_that_waited_too_long_in_the_queue_leaves_nothing(
     leaving_nothing: LeaveNothing,
 ) -> None:
@@ -218,6 +242,7 @@ async def test_a_task_that_waited_too_long_in_the_queue_leaves_nothing(
         await end_of(ecs, running)
 
 
+@ONE_WAY
 async def test_a_task_whose_pull_took_too_long_leaves_nothing(
     leaving_nothing: LeaveNothing, silent_registry: str
 ) -> None:
@@ -227,7 +252,7 @@ async def test_a_task_whose_pull_took_too_long_leaves_nothing(
         assert result.outcome is Outcome.IMAGE_PULL_TIMED_OUT
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize(
     ("cmd", "exit_code"),
     [
@@ -248,7 +273,36 @@ async def test_a_task_that_ran_too_long_leaves_nothing(
         )
 
 
-@BOTH_WAYS
+@THREE_WAYS
+@pytest.mark.parametrize(
+    ("signal", "outcome", "exit_code"),
+    [
+        ("SIGSTOP", Outcome.TIMED_OUT, 137),  # a stopped init enforces nothing
+        ("SIGKILL", Outcome.EXITED, 137),
+        ("SIGTERM", Outcome.EXITED, 143),  # passed on to the task
+    ],
+)
+async def test_an_init_that_is_signalled_from_outside_leaves_nothing(
+    leaving_nothing: LeaveNothing,
+    engine: EngineProbe,
+    monkeypatch: pytest.MonkeyPatch,
+    signal: str,
+    outcome: Outcome,
+    exit_code: int,
+) -> None:
+    monkeypatch.setattr("ecs.tasks.init_run._BACKSTOP_SECONDS", 0.5)
+    async with leaving_nothing(stop_grace_seconds=0.5) as ecs:
+        task = ecs.submit("sh", "-c", "echo began; exec sleep 3600", timeout_seconds=2.0)
+        await eventually(lambda: task.output.size_bytes("stdout") > 0, 30)
+        await eventually(lambda: task.container_name in engine.containers(ecs.instance), 30)
+
+        engine.client.api.kill(task.container_name, signal)
+        result = await end_of(ecs, task)
+
+        assert (result.outcome, result.exit_code) == (outcome, exit_code)
+
+
+@EVERY_WAY
 async def test_a_task_that_writes_without_end_can_be_canceled(
     leaving_nothing: LeaveNothing,
 ) -> None:
@@ -260,15 +314,16 @@ async def test_a_task_that_writes_without_end_can_be_canceled(
         assert is_canceled(await end_of(ecs, task))
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_canceled_again_and_again_is_canceled(
-    leaving_nothing: LeaveNothing, monkeypatch: pytest.MonkeyPatch
+    leaving_nothing: LeaveNothing, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
+    first = RunnerState.STARTING if way is Way.WARM else RunnerState.CREATING
     async with leaving_nothing() as ecs:
-        creating = asyncio.Event()
-        on_entering(monkeypatch, RunnerState.CREATING, creating.set, turns=0)
+        at_the_engine = asyncio.Event()
+        on_entering(monkeypatch, first, at_the_engine.set, turns=0)
         task = ecs.submit(*TALK, image=images.VOLUME, stdin=STDIN)
-        await creating.wait()
+        await at_the_engine.wait()
         while task.result is None:
             ecs.dispatcher.cancel(task)
             await asyncio.sleep(0)
@@ -276,11 +331,11 @@ async def test_a_task_canceled_again_and_again_is_canceled(
         assert is_canceled(await end_of(ecs, task))
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_many_tasks_canceled_at_once_leave_nothing(
     leaving_nothing: LeaveNothing,
 ) -> None:
-    async with leaving_nothing() as ecs:
+    async with leaving_nothing(at_once=4) as ecs:
         tasks = [ecs.submit(*SLEEP, image=images.VOLUME, stdin=STDIN) for _ in range(12)]
         await arrives(tasks[0], RunnerState.RUNNING)
         for task in tasks:
@@ -289,14 +344,18 @@ async def test_many_tasks_canceled_at_once_leave_nothing(
         assert all([is_canceled(await end_of(ecs, task)) for task in tasks])
 
 
+@THREE_WAYS
 async def test_leaving_the_dispatcher_cancels_what_still_runs(
-    engine: EngineProbe, docker_host: str, tmp_path: Path
+    engine: EngineProbe, docker_host: str, tmp_path: Path, way: Way
 ) -> None:
-    async with running_ecs(tmp_path, docker_host) as ecs:
+    settings = way.settings({images.BUSYBOX: 1})
+    async with running_ecs(tmp_path, docker_host, **settings) as ecs:
+        await eventually(ecs.is_ready, 30)
         task = ecs.submit(*SLEEP)
         await arrives(task, RunnerState.RUNNING)
     assert task.result is not None
     assert is_canceled(task.result)
+    assert task.start is way.start
 
     # The reaper went with it; the next start finds what was left.
     async with running_ecs(tmp_path, docker_host) as ecs:
@@ -361,19 +420,24 @@ def interrupted(
             )
             yield interruption
             if not interruption.happened:
-                assert suspension >= 10  # it was a sweep
+                assert suspension > 3  # a warm one waits for image, hand-over and output alone
                 return
 
     return interruptions()
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_run_can_be_canceled_at_every_place_where_it_waits(
-    leaving_nothing: LeaveNothing, interrupted: Iterator[Interruption], engine: EngineProbe
+    leaving_nothing: LeaveNothing,
+    interrupted: Iterator[Interruption],
+    engine: EngineProbe,
+    way: Way,
 ) -> None:
+    # The engine is faster without a network; the other ways are for tasks that have one.
+    network = Network.NONE if way.start is Start.COLD else Network.DEFAULT
     async with leaving_nothing(stop_grace_seconds=0.2) as ecs:
         traces = Traces(ecs, engine)
-        fields = {"stdin": STDIN, "network": Network.NONE, "timeout_seconds": 0.2}
+        fields = {"stdin": STDIN, "network": network, "timeout_seconds": 0.2}
         for interruption in interrupted:
             result = await end_of(ecs, ecs.submit(*SLEEP, image=images.VOLUME, **fields))
             assert is_canceled(result) or result.outcome is Outcome.TIMED_OUT
@@ -382,6 +446,7 @@ async def test_a_run_can_be_canceled_at_every_place_where_it_waits(
     assert result.outcome is Outcome.TIMED_OUT
 
 
+@ONE_WAY
 async def test_a_run_that_pulls_can_be_canceled_at_every_place_where_it_waits(
     leaving_nothing: LeaveNothing,
     interrupted: Iterator[Interruption],

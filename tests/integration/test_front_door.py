@@ -3,49 +3,33 @@
 import asyncio
 import json
 import secrets
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import crossplane  # type: ignore[import-untyped] # it has no types
 import pytest
-from jsonschema import Draft202012Validator
 
-from ecs.jsonschemas import load_schema
 from tests.client import Caller, events
-from tests.engines import EngineProbe
 from tests.front_door import (
     API,
     DOCS,
     FrontDoor,
+    assert_problem,
     authorization,
     docker,
     inspect,
-    left_behind,
-    running_front_door,
     version_numbers,
 )
 from tests.waiting import eventually
 
-SLEEP_BEYOND_NGINX_DEFAULT = 65
-"""Seconds; nginx gives a silent upstream up after 60 unless told otherwise."""
 PATIENT_SECONDS = 30
 PROGRAMS = Path(sys.executable).parent
 OUTSIDE_SERVERS = 5
 
-
-@pytest.fixture(scope="module")
-def front_door(
-    bare_engine: EngineProbe, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FrontDoor]:
-    directory = tmp_path_factory.mktemp("front-door") / "deployment"
-    with running_front_door(directory) as system:
-        yield system
-    assert not left_behind(system.project)
-    assert not directory.exists()
+# What it waits for passes beside these tests and those that follow; see test_service_away.
+pytestmark = pytest.mark.usefixtures("silent_client")
 
 
 def servers(front_door: FrontDoor, directory: Path) -> list[dict[str, Any]]:
@@ -64,11 +48,6 @@ def servers(front_door: FrontDoor, directory: Path) -> list[dict[str, Any]]:
 
 def arguments(server: dict[str, Any], directive: str) -> list[list[str]]:
     return [entry["args"] for entry in server["block"] if entry["directive"] == directive]
-
-
-def assert_problem(document: dict[str, Any], status: int) -> None:
-    Draft202012Validator(load_schema("problem")).validate(document)
-    assert document["status"] == status
 
 
 def test_the_printed_line_runs_a_task_as_it_stands(front_door: FrontDoor) -> None:
@@ -219,13 +198,13 @@ async def test_a_live_stream_arrives_line_by_line(front_door: FrontDoor) -> None
 async def test_a_client_that_goes_away_is_seen_and_its_task_cancelled(
     front_door: FrontDoor, protocol: str, accept: str
 ) -> None:
-    label = f"label=ecs.instance={front_door.project}"
+    client_id = secrets.token_hex(8)
 
     def running() -> list[str]:
-        return docker("ps", "-q", "--filter", label, "--filter", "name=^ecs-task-").split()
+        return docker("ps", "-q", "--filter", f"label=client={client_id}").split()
 
-    words = [*shlex.split(front_door.line)[:-1], '{"docker_image": "busybox:latest", '
-             '"cmd": ["sleep", "3600"], "timeout_seconds": 3600}']  # fmt: skip
+    fields = {"timeout_seconds": 3600, "labels": {"client": client_id}}
+    words = front_door.client("sleep", "3600", **fields)
     client = await asyncio.create_subprocess_exec(
         *words, protocol, "-s", "-o", "/dev/null", "-H", f"Accept: {accept}"
     )
@@ -235,14 +214,6 @@ async def test_a_client_that_goes_away_is_seen_and_its_task_cancelled(
         client.kill()
         await client.wait()
     await eventually(lambda: not running(), PATIENT_SECONDS)
-
-
-async def test_a_long_silent_task_succeeds(front_door: FrontDoor) -> None:
-    async with front_door.session() as session:
-        caller = Caller(session, front_door.url)
-        seconds = SLEEP_BEYOND_NGINX_DEFAULT
-        answer = await caller.run("sleep", str(seconds), timeout_seconds=seconds + 10)
-        assert (answer.status, answer.document["exitCode"]) == (201, 0)
 
 
 def test_the_old_wish_shows_the_branded_page(front_door: FrontDoor) -> None:
@@ -290,43 +261,3 @@ def test_the_certificate_and_tls_are_as_mozilla_s_intermediate_profile_wants(
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-
-
-async def test_a_service_that_is_away_is_told_as_such_and_found_again(
-    front_door: FrontDoor,
-) -> None:
-    service = front_door.container("services")
-    async with front_door.session() as session:
-
-        async def status() -> int:
-            async with session.get(f"{front_door.url}/v1.1/_noop") as answer:
-                if answer.status != 200:
-                    assert_problem(await answer.json(content_type=None), answer.status)
-                return answer.status
-
-        assert await status() == 200
-        docker("stop", service)
-        assert await status() in (502, 504)
-        docker("start", service)
-
-        async def is_back() -> bool:
-            return await status() == 200
-
-        await eventually(is_back, PATIENT_SECONDS)
-
-
-def test_a_second_bin_up_keeps_what_runs_and_replaces_the_first_key(
-    front_door: FrontDoor,
-) -> None:
-    before = {name: front_door.container(name) for name in ("nginx", "apidocs")}
-    output = front_door.script("up")
-    line = output.splitlines()[-1]
-    done = subprocess.run(
-        ["bash", "-c", line], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert json.loads(done.stdout)["exitCode"] == 0
-    assert {name: front_door.container(name) for name in before} == before
-    old = subprocess.run(
-        ["bash", "-c", front_door.line], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert json.loads(old.stdout)["status"] == 401

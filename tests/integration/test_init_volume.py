@@ -13,13 +13,12 @@ import pytest
 from docker.errors import NotFound
 from structlog.testing import capture_logs
 
-from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.native import init_program
-from ecs.tasks import init_mount, init_run, init_volume, old_images
+from ecs.tasks import init_mount, init_volume, old_images
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Network
-from ecs.tasks.states import Outcome, RunnerState
+from ecs.tasks.states import Outcome
 from tests import images
 from tests.engines import EngineProbe
 from tests.harness import Ecs, result_of, running_ecs
@@ -264,33 +263,3 @@ async def test_an_image_with_a_file_in_the_way_runs_without_the_init(
     result = await ecs.run("sh", "-c", "exit $(($$ + 2))", image=images.BLOCKED)
 
     assert (result.outcome, result.exit_code) == (Outcome.EXITED, 3)
-
-
-@pytest.mark.parametrize(
-    ("signal", "outcome", "exit_code"),
-    [
-        ("SIGSTOP", Outcome.TIMED_OUT, 137),  # a stopped init enforces nothing
-        ("SIGKILL", Outcome.EXITED, 137),
-        ("SIGTERM", Outcome.EXITED, 143),  # passed on to the task
-    ],
-)
-async def test_an_init_that_is_signalled_from_outside(
-    init: InitVolume,
-    ecs: Ecs,
-    engine: EngineProbe,
-    monkeypatch: pytest.MonkeyPatch,
-    signal: str,
-    outcome: Outcome,
-    exit_code: int,
-) -> None:
-    monkeypatch.setattr(init_run, "_BACKSTOP_SECONDS", 0.5)
-    await init.prepare(MACHINE)
-    task = ecs.submit("sh", "-c", "echo began; exec sleep 3600", timeout_seconds=3.0)
-    await eventually(lambda: task.machine.state is RunnerState.RUNNING, 30)
-    await eventually(lambda: task.output.size_bytes(Stream.STDOUT) == 6, 30)
-
-    engine.client.api.kill(task.container_name, signal)
-    result = await result_of(task)
-    await ecs.dispatcher.release(task)
-
-    assert (result.outcome, result.exit_code) == (outcome, exit_code)

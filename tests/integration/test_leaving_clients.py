@@ -9,12 +9,13 @@ import pytest
 from tests import images
 from tests.client import Caller, calling
 from tests.conftest import StartService
-from tests.engines import EngineProbe
+from tests.engines import TASK_PREFIX, EngineProbe
 from tests.fake_engine import fake_engine, held
 from tests.service_log import errors, logged, seen
 from tests.services import ECService
 from tests.traces import files_in
 from tests.waiting import eventually
+from tests.ways import THREE_WAYS, Way, calling_on, environment
 
 REPRESENTATIONS = ["application/json", "text/event-stream", "text/plain"]
 PATIENT_SECONDS = 30
@@ -46,17 +47,19 @@ async def is_forgotten(service: ECService, engine: EngineProbe) -> None:
     """See that the service is rid of the one task whose client left."""
     await eventually(seen(service, 1, "task ended", outcome="canceled"), PATIENT_SECONDS)
     await eventually(lambda: set(statuses(service)) & {499, 200}, PATIENT_SECONDS)
-    await eventually(lambda: not engine.containers(service.instance), PATIENT_SECONDS)
+    await eventually(lambda: not engine.tasks(service.instance), PATIENT_SECONDS)
     assert not files_in(Path(service.settings["ECS_SPOOL_DIRECTORY"]))
     assert not errors(service)
 
 
+@THREE_WAYS
 @pytest.mark.parametrize("accept", REPRESENTATIONS)
 async def test_a_client_may_leave_while_its_task_runs(
-    ecservice: StartService, engine: EngineProbe, accept: str
+    ecservice: StartService, engine: EngineProbe, accept: str, way: Way
 ) -> None:
-    service = await ecservice(ECS_MAX_RUNNING_TASKS="1", ECS_SPOOL_MEMORY_BYTES="1024")
-    async with calling(service.url) as caller:
+    ways = environment(way, {images.BUSYBOX: 1, images.VOLUME: 1})
+    service = await ecservice(**ways, ECS_MAX_RUNNING_TASKS="1", ECS_SPOOL_MEMORY_BYTES="1024")
+    async with calling_on(way, service) as caller:
         talks_and_sleeps = "yes 0123456789 | head -c 100000; sleep 3600"
         client = Client(caller, accept, "sh", "-c", talks_and_sleeps, image=images.VOLUME)
         await eventually(lambda: is_running(service, engine), PATIENT_SECONDS)
@@ -70,7 +73,7 @@ def is_running(service: ECService, engine: EngineProbe) -> bool:
     found = engine.client.api.containers(
         filters={"label": f"ecs.instance={service.instance}", "status": "running"}
     )
-    return bool(found)
+    return any(container["Names"][0].startswith(f"/{TASK_PREFIX}") for container in found)
 
 
 @pytest.mark.parametrize("accept", REPRESENTATIONS)
@@ -79,7 +82,7 @@ async def test_a_client_may_leave_while_its_task_is_queued(
 ) -> None:
     service = await ecservice(ECS_MAX_RUNNING_TASKS="1", ECS_LOG_LEVEL="debug")
     async with calling(service.url) as caller:
-        running = asyncio.create_task(caller.run("sh", "-c", "sleep 2; echo done"))
+        running = asyncio.create_task(caller.run("sh", "-c", "sleep 1; echo done"))
         await eventually(lambda: is_running(service, engine), PATIENT_SECONDS)
         client = Client(caller, accept, "true")
         await eventually(seen(service, 2, "task taken in"), PATIENT_SECONDS)

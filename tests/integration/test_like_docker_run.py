@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 from tests import images
-from tests.client import Caller, calling
+from tests.client import calling
 from tests.conftest import StartService
-from tests.docker_run import Case, Ran, by_docker, by_ecs
-from tests.waiting import eventually
+from tests.docker_run import Case, by_docker, by_ecs
+from tests.ways import Way, WayCaller, calling_on, environment
 
 ROOT = Path(__file__).parent.parent.parent
 DEBIAN = "debian:bookworm-slim"
@@ -130,20 +130,8 @@ CASES = [
 ]
 
 
-WARM_IMAGES = [images.BUSYBOX, DEBIAN, images.SCRATCH, images.USER, images.TOOL]
-WAYS = {
-    "cold": {},
-    "sandboxed": {"ECS_SANDBOXES": "8", "ECS_MIN_SANDBOXES": "4"},
-    "warm": {"ECS_WARM_IMAGES": ",".join(f"{image}=3" for image in WARM_IMAGES)},
-}
-PATIENT_SECONDS = 60
-
-
-def can_be(way: str, case: Case) -> bool:
-    """Whether a container of this way can be there for it."""
-    if way == "warm":
-        return case.profile == "standard" and case.user is case.workdir is None
-    return way == "cold" or case.profile == "standard"  # the strict profile has no network
+WAYS = (Way.COLD, Way.SANDBOXED, Way.WARM)
+READY = dict.fromkeys((images.BUSYBOX, DEBIAN, images.SCRATCH, images.USER, images.TOOL), AT_A_TIME)
 
 
 async def test_each_command_ends_as_with_docker_run_whichever_way_it_starts(
@@ -152,38 +140,27 @@ async def test_each_command_ends_as_with_docker_run_whichever_way_it_starts(
     prepare_debian()
     turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def differences(case: Case, callers: dict[str, Caller]) -> list[str]:
+    async def differences(case: Case, callers: dict[Way, WayCaller]) -> list[str]:
         async with turns:
             expected = await by_docker(case)
-            got = {way: await by_way(way, case, caller) for way, caller in callers.items()}
+            got = {way: await by_ecs(case, caller) for way, caller in callers.items()}
         return [
-            f"{case.name}:\n  docker {expected}\n  {way} {ran}"
+            f"{case.name}:\n  docker {expected}\n  {way.value} {ran}"
             for way, ran in got.items()
             if ran != expected
         ]
 
     async with contextlib.AsyncExitStack() as stack:
         callers = {}
-        for way, settings in WAYS.items():
-            service = await ecservice(ECS_MAX_OUTPUT_BYTES=str(8 * 2**20), **settings)
-            callers[way] = await stack.enter_async_context(calling(service.url))
+        for way in WAYS:
+            limit = str(8 * 2**20)
+            service = await ecservice(**environment(way, READY), ECS_MAX_OUTPUT_BYTES=limit)
+            callers[way] = await stack.enter_async_context(calling_on(way, service))
         found = await asyncio.gather(*(differences(case, callers) for case in CASES))
 
-    assert len(CASES) == len({case.name for case in CASES}) >= 40
-    assert sum(can_be("warm", case) for case in CASES) >= 40
+    assert len(CASES) == len({case.name for case in CASES})
+    assert all(caller.expected[way.start] >= 40 for way, caller in callers.items())
     assert not any(found), "\n".join(itertools.chain(*found))
-
-
-async def by_way(way: str, case: Case, caller: Caller) -> Ran:
-    """Run it in ECS until it went that way; a pool may be empty for the moment."""
-    attempts: list[Ran] = []
-
-    async def went_that_way() -> bool:
-        attempts.append(await by_ecs(case, caller))
-        return attempts[-1].start == way or not can_be(way, case)
-
-    await eventually(went_that_way, PATIENT_SECONDS)
-    return attempts[-1]
 
 
 async def test_a_script_without_an_interpreter_is_no_program(ecservice: StartService) -> None:

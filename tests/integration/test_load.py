@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 async def test_200_tasks_from_32_callers_get_200_right_answers(
     ecservice: StartService, engine: EngineProbe
 ) -> None:
-    service = await ecservice()
+    service = await ecservice(ECS_SANDBOXES="8", ECS_MIN_SANDBOXES="4")
     numbers = iter(range(200))
     answers: dict[int, tuple[int, bytes, bytes]] = {}
 
@@ -28,7 +28,7 @@ async def test_200_tasks_from_32_callers_get_200_right_answers(
         await asyncio.gather(*(work(caller) for _ in range(32)))
 
     assert answers == {n: (n, b"%d\n" % n, b"%d\n" % n) for n in range(200)}
-    await eventually(lambda: not engine.containers(service.instance), 30)
+    await eventually(lambda: not engine.tasks(service.instance), 30)
 
 
 async def test_100_sleeping_tasks_run_at_once_and_leave_room_for_others(

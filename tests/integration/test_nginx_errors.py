@@ -4,11 +4,12 @@ import asyncio
 import json
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from html.parser import HTMLParser
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
@@ -30,6 +31,9 @@ BODY = b"x" * 6000
 LONG = "a" * 9000
 PROBLEM = Draft202012Validator(load_schema("problem"))
 
+# They share the loop on which the servers behind nginx run.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 Ask = Callable[[aiohttp.ClientSession, str], Awaitable[aiohttp.ClientResponse]]
 
 
@@ -38,16 +42,18 @@ def _image(docker_host: str) -> None:
     build_image()
 
 
-@pytest.fixture
-async def nginx() -> AsyncIterator[Nginx]:
-    async with running_nginx(
-        NGINX_ANSWER_TIMEOUT_SECONDS="1",
-        NGINX_KEY_REQUESTS_PER_SECOND="1",
-        NGINX_KEY_BURST_REQUESTS="1",
-        NGINX_ADDRESS_REQUESTS_PER_SECOND="1",
-        NGINX_ADDRESS_BURST_REQUESTS="2",
-    ) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Nginx]:
+    async with running_nginx(NGINX_ANSWER_TIMEOUT_SECONDS="1") as running:
         yield running
+
+
+@pytest.fixture
+def nginx(shared: Nginx) -> Iterator[Nginx]:
+    """One that knows no key, in front of servers that answer well."""
+    yield shared
+    shared.keys.revoke("owner")
+    shared.service.answer = shared.apidocs.answer = None
 
 
 class Text(HTMLParser):
@@ -125,15 +131,25 @@ async def test_401_asks_for_a_key(nginx: Nginx) -> None:
         assert answer.headers["WWW-Authenticate"] == 'Basic realm="ECS"'
 
 
-async def test_403_tells_that_there_are_no_keys_at_all(nginx: Nginx) -> None:
+async def test_403_tells_that_there_are_no_keys_at_all() -> None:
     auth = authorization("owner", "secret")
-    async with nginx.session(auth) as session, session.get(nginx.url + NOOP) as answer:
+    async with (
+        running_nginx() as nginx,
+        nginx.session(auth) as session,
+        session.get(nginx.url + NOOP) as answer,
+    ):
         await assert_is_problem(answer, 403)
 
 
-async def test_429_says_when_to_try_again(nginx: Nginx) -> None:
-    auth = nginx.add_key("owner", "secret")
-    async with nginx.session(auth) as session:
+async def test_429_says_when_to_try_again() -> None:
+    limits = {
+        "NGINX_KEY_REQUESTS_PER_SECOND": "1",
+        "NGINX_KEY_BURST_REQUESTS": "1",
+        "NGINX_ADDRESS_REQUESTS_PER_SECOND": "1",
+        "NGINX_ADDRESS_BURST_REQUESTS": "2",
+    }
+    async with running_nginx(**limits) as nginx, nginx.session() as session:
+        session.headers.update(nginx.add_key("owner", "secret"))
         for url, check in ((nginx.url + NOOP, assert_is_problem), (nginx.docs_url, assert_is_page)):
             for _ in range(10):
                 async with session.get(url) as answer:
@@ -252,10 +268,13 @@ async def test_plain_http_on_the_tls_port_is_told_so(nginx: Nginx) -> None:
     ("setting", "value"),
     [("NGINX_DOMAIN", "a b"), ("NGINX_DOMAIN", "x;}"), ("NGINX_MAX_BODY_BYTES", "5k")],
 )
-def test_a_value_that_is_not_allowed_ends_the_start_in_one_line(setting: str, value: str) -> None:
+async def test_a_value_that_is_not_allowed_ends_the_start_in_one_line(
+    setting: str, value: str
+) -> None:
     with directory_for_nginx() as directory:
         make_certificate(directory)
-        done = subprocess.run(
+        done = await asyncio.to_thread(
+            subprocess.run,
             ["docker", "run", "--rm", *run_arguments(directory, {setting: value})],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip

@@ -19,6 +19,7 @@ from tests.waiting import eventually
 NOOP = "/v1.1/_noop"
 TASKS = "/v1.1/tasks"
 SLOW_CONNECTIONS = 200
+SLOW_SECONDS = 4  # all are open after one
 WRONG_GUESSES = 100
 
 
@@ -178,7 +179,7 @@ async def test_slow_connections_of_one_address_stop_nobody_else(stranger: Host, 
         attack = await asyncio.create_subprocess_exec(
             *stranger.command(
                 "slowhttptest", mode, "-c", str(SLOW_CONNECTIONS), "-r", str(SLOW_CONNECTIONS),
-                "-i", "1", "-l", "10", "-u", f"https://{stranger.gateway}:{nginx.https_port}/",
+                "-i", "1", "-l", str(SLOW_SECONDS), "-u", f"https://{stranger.gateway}:{nginx.https_port}/",
             ),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -6,37 +6,45 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.client import Caller, calling, events
+from tests import images
+from tests.client import Caller, events
 from tests.conftest import StartService
+from tests.service_log import logged, seen
 from tests.services import ECService
 from tests.waiting import eventually
+from tests.ways import EVERY_WAY, ONE_WAY, THREE_WAYS, Way, WayCaller, calling_on, environment
 
 MIB = 1024 * 1024
 
 
-BOTH_WAYS = pytest.mark.parametrize("init", ["auto", "off"])
-
-
 @pytest.fixture
-def init() -> str:
-    """Whether tasks have the init; the tests that it matters to run both ways."""
-    return "auto"
-
-
-@pytest.fixture
-async def service(ecservice: StartService, init: str) -> ECService:
-    return await ecservice(
-        ECS_INIT=init, ECS_KEEP_ALIVE_SECONDS="0.2", ECS_CLIENT_STALL_SECONDS="3"
+async def service(shared_ecservice: StartService, way: Way) -> ECService:
+    return await shared_ecservice(
+        **environment(way, {images.BUSYBOX: 2}),
+        ECS_KEEP_ALIVE_SECONDS="0.2",
+        ECS_CLIENT_STALL_SECONDS="3",
     )
 
 
 @pytest.fixture
-async def caller(service: ECService) -> AsyncIterator[Caller]:
-    async with calling(service.url) as caller:
+async def caller(service: ECService, way: Way) -> AsyncIterator[WayCaller]:
+    async with calling_on(way, service) as caller:
         yield caller
 
 
-@BOTH_WAYS
+@pytest.fixture
+async def limited(shared_ecservice: StartService, way: Way) -> AsyncIterator[WayCaller]:
+    """A caller of a service that keeps 1,000 bytes of a stream and takes one MiB."""
+    service = await shared_ecservice(
+        **environment(way, {images.BUSYBOX: 2}),
+        ECS_OUTPUT_LIMIT_BYTES=str(MIB),
+        ECS_MAX_OUTPUT_BYTES="1000",
+    )
+    async with calling_on(way, service) as caller:
+        yield caller
+
+
+@EVERY_WAY
 async def test_ten_thousand_interleaved_writes_come_back_exactly(caller: Caller) -> None:
     script = "i=0; while [ $i -lt 10000 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done"
 
@@ -46,10 +54,9 @@ async def test_ten_thousand_interleaved_writes_come_back_exactly(caller: Caller)
     assert answer.stderr == b"".join(b"e%d\n" % number for number in range(10_000))
 
 
-async def test_long_output_shows_head_and_tail_with_exact_totals(ecservice: StartService) -> None:
-    service = await ecservice(ECS_MAX_OUTPUT_BYTES="1000")
-    async with calling(service.url) as caller:
-        answer = await caller.run("sh", "-c", "seq 1 100000; seq 1 300 >&2; echo end >&2")
+@THREE_WAYS
+async def test_long_output_shows_head_and_tail_with_exact_totals(limited: Caller) -> None:
+    answer = await limited.run("sh", "-c", "seq 1 100000; seq 1 300 >&2; echo end >&2")
 
     whole = b"".join(b"%d\n" % number for number in range(1, 100_001))
     errors = b"".join(b"%d\n" % number for number in range(1, 301)) + b"end\n"
@@ -62,13 +69,9 @@ async def test_long_output_shows_head_and_tail_with_exact_totals(ecservice: Star
     assert answer.stderr == errors[:500] + errors[-500:]
 
 
-@BOTH_WAYS
-async def test_a_task_that_writes_too_much_is_killed(ecservice: StartService, init: str) -> None:
-    service = await ecservice(
-        ECS_INIT=init, ECS_OUTPUT_LIMIT_BYTES=str(MIB), ECS_MAX_OUTPUT_BYTES="1000"
-    )
-    async with calling(service.url) as caller:
-        answer = await caller.run("yes")
+@EVERY_WAY
+async def test_a_task_that_writes_too_much_is_killed(limited: Caller) -> None:
+    answer = await limited.run("yes")
 
     assert answer.document["outcome"] == "output_limit"
     assert answer.document["exitCode"] == 137
@@ -76,29 +79,38 @@ async def test_a_task_that_writes_too_much_is_killed(ecservice: StartService, in
     assert answer.stdout == (b"y\n" * 500)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_that_wrote_too_much_before_it_ended_did_not_just_exit(
-    ecservice: StartService, init: str
+    limited: Caller,
 ) -> None:
-    service = await ecservice(ECS_INIT=init, ECS_OUTPUT_LIMIT_BYTES="1024")
-    async with calling(service.url) as caller:
-        exactly = await caller.run("head", "-c", "1024", "/dev/zero")
-        one_more = await caller.run("head", "-c", "1025", "/dev/zero")
+    exactly = await limited.run("head", "-c", str(MIB), "/dev/zero")
+    one_more = await limited.run("head", "-c", str(MIB + 1), "/dev/zero")
 
     assert exactly.document["outcome"] == "exited"
     assert one_more.document["outcome"] == "output_limit"
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/plain", "text/event-stream"])
+@pytest.mark.parametrize(
+    ("way", "accept"),
+    [
+        pytest.param(way, accept, id=f"{accept}-{way.value}")
+        for way, accept in (
+            (Way.COLD, "application/json"),
+            (Way.COLD, "text/event-stream"),
+            (Way.COLD, "text/plain"),
+            (Way.SANDBOXED, "text/plain"),
+            (Way.WARM, "text/plain"),
+        )
+    ],
+)
 async def test_100_mb_of_output_cost_the_service_less_than_40_mb(
     service: ECService, caller: Caller, accept: str
 ) -> None:
     await caller.run("true")
+    service.forget_peak_rss()
     before = service.rss_bytes()
 
-    async with caller.stream(
-        accept, "dd", "if=/dev/zero", "bs=64k", "count=1600", network="none"
-    ) as response:
+    async with caller.stream(accept, "dd", "if=/dev/zero", "bs=64k", "count=1600") as response:
         received = sum([len(chunk) async for chunk in response.content.iter_any()])
 
     assert response.status in (200, 201)
@@ -107,7 +119,7 @@ async def test_100_mb_of_output_cost_the_service_less_than_40_mb(
     assert service.peak_rss_bytes() - before < 40 * MIB
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_stdout_arrives_line_by_line_while_the_task_runs(caller: Caller) -> None:
     script = "echo first; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo second"
     script = f"({script}) & sleep 2; touch /tmp/go; wait"
@@ -120,34 +132,41 @@ async def test_stdout_arrives_line_by_line_while_the_task_runs(caller: Caller) -
     assert (first, ended_already, rest) == (b"first\n", False, b"second\n")
 
 
-@BOTH_WAYS
-async def test_raw_stdout_ends_with_the_exit_code_in_trailers(service: ECService) -> None:
+@EVERY_WAY
+async def test_raw_stdout_ends_with_the_exit_code_in_trailers(
+    service: ECService, caller: WayCaller
+) -> None:
+    await caller.prepare_one()
     raw = await raw_answer(service, "text/plain", '["sh","-c","echo out; echo err >&2; exit 9"]')
 
     assert b"Trailer: ECS-Exit-Code, ECS-Outcome\r\n" in raw
     assert raw.endswith(b"4\r\nout\n\r\n0\r\nECS-Exit-Code: 9\r\nECS-Outcome: exited\r\n\r\n")
 
 
+@THREE_WAYS
 async def test_a_silent_tasks_exit_code_is_in_a_header(
-    service: ECService,
+    service: ECService, caller: WayCaller
 ) -> None:
+    await caller.prepare_one()
     raw = await raw_answer(service, "text/plain", '["sh","-c","exit 9"]')
 
     assert b"Ecs-Exit-Code: 9\r\n" in raw
 
 
+@ONE_WAY
 async def test_an_old_http_client_gets_stdout_without_chunks(service: ECService) -> None:
     raw = await raw_answer(service, "text/plain", '["echo","hi"]', version="1.0")
 
     assert raw.endswith(b"\r\n\r\nhi\n")
 
 
+@ONE_WAY
 async def test_raw_stdout_of_a_task_that_cannot_begin_is_a_problem(caller: Caller) -> None:
     async with caller.stream("text/plain", "true", image="ecs-test/missing:1", pull="never") as it:
         assert (it.status, it.content_type) == (404, "application/problem+json")
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_events_tell_a_tasks_whole_story_in_order(caller: Caller) -> None:
     async with caller.stream(
         "text/event-stream", "sh", "-c", "echo out; sleep 1; echo err >&2; exit 4"
@@ -172,6 +191,7 @@ async def test_events_tell_a_tasks_whole_story_in_order(caller: Caller) -> None:
     assert len(story) > len(named), "a silent second brought no keep-alive comment"
 
 
+@ONE_WAY
 async def test_events_of_a_task_that_cannot_begin_end_with_the_problem(caller: Caller) -> None:
     async with caller.stream(
         "text/event-stream", "true", image="ecs-test/missing:1", pull="never"
@@ -183,18 +203,16 @@ async def test_events_of_a_task_that_cannot_begin_end_with_the_problem(caller: C
     assert result["problem"]["status"] == 404
 
 
+@THREE_WAYS
 async def test_a_client_that_reads_nothing_holds_up_neither_task_nor_service(
-    service: ECService, caller: Caller
+    service: ECService, caller: WayCaller
 ) -> None:
+    await caller.prepare_one()
+    service.forget_peak_rss()
     before = service.rss_bytes()
+    ended = len(logged(service, "task ended", outcome="exited"))
     async with stalled(service, "text/plain", '["dd","if=/dev/zero","bs=64k","count=1600"]'):
-        await eventually(
-            lambda: any(
-                line["event"] == "task ended" and line["outcome"] == "exited"
-                for line in service.log_lines()
-            ),
-            30,
-        )
+        await eventually(seen(service, ended + 1, "task ended", outcome="exited"), 30)
         answer = await caller.run("echo", "hi")
         peak = service.peak_rss_bytes()
 
@@ -202,9 +220,14 @@ async def test_a_client_that_reads_nothing_holds_up_neither_task_nor_service(
     assert peak - before < 40 * MIB
 
 
-async def test_a_client_that_reads_nothing_for_too_long_is_cut_off(service: ECService) -> None:
+@THREE_WAYS
+async def test_a_client_that_reads_nothing_for_too_long_is_cut_off(
+    service: ECService, caller: WayCaller
+) -> None:
+    await caller.prepare_one()
+    cut_off = len(logged(service, "request", status=499))
     async with stalled(service, "text/event-stream", '["yes"]'):
-        await eventually(lambda: any(line.get("status") == 499 for line in service.log_lines()), 30)
+        await eventually(seen(service, cut_off + 1, "request", status=499), 30)
 
 
 def request_text(service: ECService, accept: str, cmd: str, version: str) -> bytes:

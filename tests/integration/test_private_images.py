@@ -58,17 +58,21 @@ def wrong(right: Credentials) -> Credentials:
 
 
 @pytest.fixture
-async def service(
-    ecservice: StartService, auth_registry: Registry, open_registry: Registry
-) -> ECService:
-    return await ecservice(
-        ECS_ALLOWED_REGISTRIES=f"docker.io,{auth_registry.address},{open_registry.address}",
-        ECS_LOG_LEVEL="debug",
-    )
+def settings(auth_registry: Registry, open_registry: Registry) -> dict[str, str]:
+    registries = f"docker.io,{auth_registry.address},{open_registry.address}"
+    return {"ECS_ALLOWED_REGISTRIES": registries, "ECS_LOG_LEVEL": "debug"}
 
 
 @pytest.fixture
-async def caller(service: ECService) -> AsyncIterator[Caller]:
+async def service(ecservice: StartService, settings: dict[str, str]) -> ECService:
+    """For tests that stop it, or look at all that it ever wrote."""
+    return await ecservice(**settings)
+
+
+@pytest.fixture
+async def caller(shared_ecservice: StartService, settings: dict[str, str]) -> AsyncIterator[Caller]:
+    """Of another service, which knows many images."""
+    service = await shared_ecservice(**settings)
     async with calling(service.url) as caller:
         yield caller
 
@@ -321,44 +325,44 @@ async def test_a_pull_given_up_at_its_very_end_makes_no_public_image(
 
 async def test_credentials_are_seen_by_the_registry_alone(
     service: ECService,
-    caller: Caller,
     engine: EngineProbe,
     auth_registry: Registry,
     private: PushedImage,
     right: Credentials,
     wrong: Credentials,
 ) -> None:
-    answers = [
-        await run(caller, private.reference, wrong),
-        await run(caller, f"{private.reference}-missing", right),
-        await run(caller, private.reference, right, unknown_field=1),
-        await run(caller, private.reference, right, pull="always"),
-        await run(caller, private.reference, wrong, pull="never"),
-        await caller.post(
-            {
-                "docker_image": private.reference,
-                "cmd": ["true"],
-                "creds": {**dataclasses.asdict(right), "password": [right.password]},
-            }
-        ),
-    ]
-    assert [answer.status for answer in answers] == [403, 404, 400, 201, 403, 400]
-    with auth_registry.stopped():
-        answers.append(await run(caller, private.reference, wrong))
+    async with calling(service.url) as caller:
+        answers = [
+            await run(caller, private.reference, wrong),
+            await run(caller, f"{private.reference}-missing", right),
+            await run(caller, private.reference, right, unknown_field=1),
+            await run(caller, private.reference, right, pull="always"),
+            await run(caller, private.reference, wrong, pull="never"),
+            await caller.post(
+                {
+                    "docker_image": private.reference,
+                    "cmd": ["true"],
+                    "creds": {**dataclasses.asdict(right), "password": [right.password]},
+                }
+            ),
+        ]
+        assert [answer.status for answer in answers] == [403, 404, 400, 201, 403, 400]
+        with auth_registry.stopped():
+            answers.append(await run(caller, private.reference, wrong))
 
-    running = asyncio.create_task(
-        caller.run(
-            "sh",
-            "-c",
-            "env; sleep 3600",
-            image=private.reference,
-            creds=dataclasses.asdict(right),
-            timeout_seconds=5,
+        running = asyncio.create_task(
+            caller.run(
+                "sh",
+                "-c",
+                "env; sleep 3600",
+                image=private.reference,
+                creds=dataclasses.asdict(right),
+                timeout_seconds=5,
+            )
         )
-    )
-    (name,) = await eventually(lambda: engine.containers(service.instance), PATIENT_SECONDS)
-    inspected = engine.client.api.inspect_container(name)
-    answers.append(await running)
+        (name,) = await eventually(lambda: engine.containers(service.instance), PATIENT_SECONDS)
+        inspected = engine.client.api.inspect_container(name)
+        answers.append(await running)
 
     shown = {
         "the answers": json.dumps([answer.document for answer in answers]),

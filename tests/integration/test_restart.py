@@ -18,6 +18,7 @@ from tests.engines import EngineProbe
 from tests.service_log import logged, seen
 from tests.services import ECService
 from tests.waiting import eventually
+from tests.ways import THREE_WAYS, Way, calling_on, environment
 
 PROBLEM = Draft202012Validator(load_schema("problem"))
 PATIENT_SECONDS = 60
@@ -41,23 +42,27 @@ def draining(answer: Answer) -> bool:
     return (answer.status, answer.document["code"]) == (503, "draining")
 
 
+@THREE_WAYS
 async def test_a_killed_service_started_again_removes_what_it_left(
-    ecservice: StartService, engine: EngineProbe
+    ecservice: StartService, engine: EngineProbe, way: Way
 ) -> None:
     volumes = engine.dangling_volumes()
-    service = await ecservice()
-    async with calling(service.url) as caller:
+    service = await ecservice(**environment(way, {images.VOLUME: 3}))
+    async with calling_on(way, service) as caller:
         tasks = [asyncio.create_task(caller.run(*SLEEP, image=images.VOLUME)) for _ in range(3)]
-        await number_running(engine, service, 3)
-        left = running(engine, service)
+        await eventually(lambda: len(engine.tasks(service.instance)) == 3, PATIENT_SECONDS)
+        await caller.prepare(images.VOLUME)
+        left = engine.containers(service.instance)
         await service.kill()
         answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(answer, Exception) for answer in answers)
-    assert running(engine, service) == left
+    assert engine.containers(service.instance) == left
 
     await service.start()
 
-    await eventually(lambda: not engine.containers(service.instance), PATIENT_SECONDS)
+    await eventually(
+        lambda: not set(left) & set(engine.containers(service.instance)), PATIENT_SECONDS
+    )
     await eventually(lambda: engine.dangling_volumes() <= volumes, PATIENT_SECONDS)
     async with calling(service.url) as caller:
         assert (await caller.run("true")).status == 201

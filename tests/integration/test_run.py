@@ -16,30 +16,39 @@ from tests import images
 from tests.client import Answer, Caller, calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
+from tests.service_log import logged
 from tests.services import ECService
 from tests.tls_engine import TlsEngine
 from tests.waiting import eventually
+from tests.ways import (
+    EVERY_WAY,
+    EVERY_WAY_ON_DEMAND,
+    ONE_WAY,
+    THREE_WAYS,
+    THREE_WAYS_ON_DEMAND,
+    THREE_WAYS_WITHOUT_NETWORK,
+    Way,
+    WayCaller,
+    calling_on,
+    environment,
+    ways,
+)
 
 RESULT = Draft202012Validator(load_schema("task_result"))
 
 
-BOTH_WAYS = pytest.mark.parametrize("init", ["auto", "off"])
+@pytest.fixture
+async def service(shared_ecservice: StartService, ecservice: StartService, way: Way) -> ECService:
+    # What was asked for in the last minute is another test's.
+    start = ecservice if way.is_on_demand else shared_ecservice
+    return await start(
+        **environment(way), ECS_MAX_REQUEST_BYTES=str(64 * 2**20), ECS_STOP_GRACE_SECONDS="1"
+    )
 
 
 @pytest.fixture
-def init() -> str:
-    """Whether tasks have the init; the tests that it matters to run both ways."""
-    return "auto"
-
-
-@pytest.fixture
-async def service(ecservice: StartService, init: str) -> ECService:
-    return await ecservice(ECS_INIT=init)
-
-
-@pytest.fixture
-async def caller(service: ECService) -> AsyncIterator[Caller]:
-    async with calling(service.url) as caller:
+async def caller(service: ECService, way: Way) -> AsyncIterator[WayCaller]:
+    async with calling_on(way, service) as caller:
         yield caller
 
 
@@ -49,7 +58,7 @@ def outcome(answer: Answer) -> tuple[str, str, int]:
     return answer.document["state"], answer.document["outcome"], answer.document["exitCode"]
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_exit_code_stdout_and_stderr_come_back(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "echo out; echo err >&2; exit 3")
 
@@ -59,24 +68,29 @@ async def test_exit_code_stdout_and_stderr_come_back(caller: Caller) -> None:
     assert "run;dur=" in answer.headers["Server-Timing"]
 
 
+@THREE_WAYS
 async def test_a_task_that_succeeds_is_complete(caller: Caller) -> None:
     assert outcome(await caller.run("true")) == ("COMPLETE", "exited", 0)
 
 
-async def test_a_trailing_slash_is_allowed(caller: Caller) -> None:
-    async with caller.session.post(
-        f"{caller.url}/v1.1/tasks/", json={"docker_image": images.BUSYBOX, "cmd": ["true"]}
-    ) as response:
+@ONE_WAY
+async def test_a_trailing_slash_is_allowed(service: ECService) -> None:
+    task = {"docker_image": images.BUSYBOX, "cmd": ["true"]}
+    async with (
+        calling(service.url) as caller,
+        caller.session.post(f"{caller.url}/v1.1/tasks/", json=task) as response,
+    ):
         assert response.status == 201
 
 
+@THREE_WAYS
 async def test_output_is_bytes_not_text(caller: Caller) -> None:
     answer = await caller.run("printf", r"\377\000\r\nno newline")
 
     assert answer.stdout == b"\xff\x00\r\nno newline"
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize("size", [0, 65_536, 500_000])
 async def test_stdin_reaches_the_task_whole_and_ends(caller: Caller, size: int) -> None:
     data = bytes(index % 251 for index in range(size))
@@ -86,28 +100,28 @@ async def test_stdin_reaches_the_task_whole_and_ends(caller: Caller, size: int) 
     assert answer.stdout == data
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_that_never_reads_its_stdin_is_answered(caller: Caller) -> None:
     answer = await caller.run("true", stdin=base64.b64encode(bytes(500_000)).decode())
 
     assert outcome(answer) == ("COMPLETE", "exited", 0)
 
 
-async def test_forty_megabytes_of_stdin_arrive(ecservice: StartService) -> None:
-    service = await ecservice(ECS_MAX_REQUEST_BYTES=str(64 * 2**20))
+@THREE_WAYS
+async def test_forty_megabytes_of_stdin_arrive(caller: Caller) -> None:
     data = random.Random(1).randbytes(40_000_000)
-    async with calling(service.url) as caller:
-        answer = await caller.run("sha256sum", stdin=base64.b64encode(data).decode())
+
+    answer = await caller.run("sha256sum", stdin=base64.b64encode(data).decode())
 
     assert answer.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_without_stdin_reads_end_of_file(caller: Caller) -> None:
     assert (await caller.run("wc", "-c")).stdout == b"0\n"
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_the_images_entrypoint_is_kept_unless_another_is_given(caller: Caller) -> None:
     kept = await caller.run("task", image=images.ENTRYPOINT)
     replaced = await caller.run("task", image=images.ENTRYPOINT, entrypoint=["/bin/echo", "mine"])
@@ -118,7 +132,7 @@ async def test_the_images_entrypoint_is_kept_unless_another_is_given(caller: Cal
     assert removed.stdout == b"alone\n"
 
 
-@BOTH_WAYS
+@THREE_WAYS_ON_DEMAND
 async def test_env_workdir_and_user_are_the_requests(caller: Caller) -> None:
     answer = await caller.run(
         "sh",
@@ -132,19 +146,21 @@ async def test_env_workdir_and_user_are_the_requests(caller: Caller) -> None:
     assert answer.stdout.decode() == "grüß dich = x\n/srv/new\n1234\n5678\n"
 
 
+@THREE_WAYS
 async def test_user_and_workdir_are_the_images_unless_given(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "id -u; pwd", image=images.USER)
 
     assert answer.stdout == b"1000\n/srv\n"
 
 
-@BOTH_WAYS
+@THREE_WAYS
 async def test_an_image_from_scratch_runs_its_one_program(caller: Caller) -> None:
     answer = await caller.run("/busybox", "echo", "hello", image=images.SCRATCH)
 
     assert answer.stdout == b"hello\n"
 
 
+@THREE_WAYS_WITHOUT_NETWORK
 async def test_network_none_leaves_loopback_alone(caller: Caller) -> None:
     alone = await caller.run("ls", "/sys/class/net", network="none")
     connected = await caller.run("ls", "/sys/class/net")
@@ -153,33 +169,26 @@ async def test_network_none_leaves_loopback_alone(caller: Caller) -> None:
     assert b"eth0" in connected.stdout
 
 
-@BOTH_WAYS
+@EVERY_WAY_ON_DEMAND
 async def test_the_container_is_what_the_request_and_the_profile_say(
-    caller: Caller, service: ECService, engine: EngineProbe, init: str
+    caller: WayCaller, service: ECService, engine: EngineProbe, way: Way
 ) -> None:
-    asking = asyncio.create_task(
-        caller.run(
-            "sleep",
-            "3",
-            labels={"team": "blue"},
-            timeout_seconds=9,
-            resources={"memory_bytes": 33_554_432, "cpus": 0.5, "pids": 17},
-        )
-    )
-    await eventually(lambda: engine.containers(service.instance), 20)
-    name = engine.containers(service.instance)[0]
+    resources = {"memory_bytes": 33_554_432, "cpus": 0.5, "pids": 17}
+    await caller.prepare(resources=resources)
+    await eventually(lambda: not engine.tasks(service.instance), 20)
+    asking = asyncio.create_task(caller.run("sleep", "1", resources=resources))
+    (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
     container = engine.client.api.inspect_container(name)
     answer = await asking
 
     assert name == f"ecs-task-{answer.document['id']}"
     labels, host = container["Config"]["Labels"], container["HostConfig"]
-    assert labels["team"] == "blue"
     assert labels["ecs.instance"] == service.instance
     assert labels["ecs.image"] == "docker.io/library/busybox:latest"
-    assert time.time() < int(labels["ecs.deadline"]) < time.time() + 200
     assert host["Memory"] == host["MemorySwap"] == 33_554_432
     # The init's own process is not the task's.
-    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 17 + (init == "auto"))
+    has_init = way is not Way.WITHOUT_INIT
+    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 17 + has_init)
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert host["CapDrop"] == ["NET_RAW", "MKNOD", "AUDIT_WRITE", "SYS_CHROOT"]
     assert host["LogConfig"]["Type"] == "none"
@@ -187,13 +196,35 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
     assert not host["Binds"]
 
 
-@BOTH_WAYS
-async def test_limits_hold_inside_the_container(caller: Caller) -> None:
-    answer = await caller.run(
-        "sh", "-c", "ulimit -n; ulimit -c; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
+@ways(Way.COLD, Way.SANDBOXED)
+async def test_the_containers_labels_are_the_requests_and_the_deadline(
+    caller: Caller, service: ECService, engine: EngineProbe
+) -> None:
+    asking = asyncio.create_task(
+        caller.run("sleep", "1", labels={"team": "blue"}, timeout_seconds=9)
     )
+    (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
+    labels = engine.client.api.inspect_container(name)["Config"]["Labels"]
+    await asking
 
-    files, core, cap_eff, no_new_privileges = answer.stdout.decode().splitlines()
+    assert labels["team"] == "blue"
+    assert time.time() < int(labels["ecs.deadline"]) < time.time() + 200
+
+
+@THREE_WAYS
+async def test_limits_hold_inside_the_container(caller: Caller) -> None:
+    script = """
+        cd /sys/fs/cgroup
+        cat memory/memory.limit_in_bytes memory.max 2>/dev/null
+        cat pids/pids.max pids.max 2>/dev/null
+        cat cpu/cpu.cfs_quota_us 2>/dev/null || cut -d ' ' -f 1 cpu.max
+        ulimit -n; ulimit -c; grep -E 'CapEff|NoNewPrivs' /proc/self/status
+    """
+    answer = await caller.run("sh", "-c", script)
+
+    *limits, files, core, cap_eff, no_new_privileges = answer.stdout.decode().splitlines()
+    # What a request gets that does not say; the init's own process is not the task's.
+    assert [int(limit) for limit in limits] == [536_870_912, 128 + 1, 100_000]
     assert (files, core) == ("4096", "0")
     assert no_new_privileges.split() == ["NoNewPrivs:", "1"]
     capabilities = int(cap_eff.split()[1], 16)
@@ -201,7 +232,7 @@ async def test_limits_hold_inside_the_container(caller: Caller) -> None:
         assert not capabilities & 1 << dropped
 
 
-@BOTH_WAYS
+@EVERY_WAY_ON_DEMAND
 async def test_more_processes_than_allowed_cannot_be_forked(caller: Caller) -> None:
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait"
 
@@ -210,7 +241,7 @@ async def test_more_processes_than_allowed_cannot_be_forked(caller: Caller) -> N
     assert b"can't fork" in answer.stderr
 
 
-@BOTH_WAYS
+@THREE_WAYS_WITHOUT_NETWORK
 async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     script = """
         id -u; id -g; ls /sys/class/net; grep CapBnd /proc/self/status
@@ -233,7 +264,7 @@ async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     ]
 
 
-@BOTH_WAYS
+@THREE_WAYS_WITHOUT_NETWORK
 async def test_in_the_strict_profile_an_images_volume_is_bounded_too(caller: Caller) -> None:
     script = "df -k /data | tail -1 | awk '{print $2}'; echo x > /data/file && cat /data/file"
 
@@ -252,7 +283,7 @@ async def test_an_operator_who_wants_strict_tasks_gets_no_others(ecservice: Star
     assert (loosened.status, loosened.document["code"]) == (403, "not_allowed")
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_missing_command_is_told_from_one_that_exits_with_127(caller: Caller) -> None:
     missing = await caller.run("no-such-command")
     itself = await caller.run("sh", "-c", "exit 127")
@@ -262,21 +293,21 @@ async def test_a_missing_command_is_told_from_one_that_exits_with_127(caller: Ca
     assert outcome(itself) == ("EXECUTOR_ERROR", "exited", 127)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_file_without_the_right_to_run_it_is_not_executable(caller: Caller) -> None:
     answer = await caller.run("/etc/passwd")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "not_executable", 126)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_signal_shows_in_the_exit_code(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "sh -c 'kill -SEGV $$'; exit $?")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "exited", 139)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_out_of_time_is_terminated_and_its_output_kept(caller: Caller) -> None:
     script = "trap 'echo got TERM; exit 7' TERM; echo began; while :; do sleep 0.1; done"
 
@@ -286,46 +317,55 @@ async def test_a_task_out_of_time_is_terminated_and_its_output_kept(caller: Call
     assert answer.stdout == b"began\ngot TERM\n"
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_that_ignores_sigterm_is_killed(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "trap '' TERM; sleep 60", timeout_seconds=0.5)
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 137)
 
 
+@THREE_WAYS
 async def test_a_task_out_of_time_has_the_signal_in_its_exit_code(caller: Caller) -> None:
     answer = await caller.run("sleep", "60", timeout_seconds=0.5)
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 143)
 
 
-async def test_a_stopped_task_is_terminated_in_time_all_the_same(caller: Caller) -> None:
-    script = "trap 'echo got TERM; exit 7' TERM; kill -STOP $$; sleep 60"
-
-    answer = await caller.run("sh", "-c", script, timeout_seconds=1)
-
-    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", 7)
-    assert answer.stdout == b"got TERM\n"
-
-
-@BOTH_WAYS
-async def test_a_task_out_of_memory_is_told_from_one_that_was_killed(
-    caller: Caller, init: str
+@THREE_WAYS
+@pytest.mark.parametrize(
+    ("trap", "exit_code", "stdout"),
+    [("echo got TERM; exit 7", 7, b"got TERM\n"), ("", 137, b"")],
+    ids=["has a last word", "ignores it"],
+)
+async def test_a_stopped_task_is_terminated_in_time_all_the_same(
+    caller: Caller, trap: str, exit_code: int, stdout: bytes
 ) -> None:
-    hungry = await caller.run(
-        "sh", "-c", "exec tail /dev/zero", resources={"memory_bytes": 16_777_216}
-    )
-    killed = await caller.run("sh", "-c", "sh -c 'kill -KILL $$'; exit $?")
-    killed_itself = await caller.run("sh", "-c", "kill -KILL $$; exit 137")
+    script = f"trap '{trap}' TERM; kill -STOP $$; sleep 60"
+
+    answer = await caller.run("sh", "-c", script, timeout_seconds=0.5)
+
+    assert outcome(answer) == ("EXECUTOR_ERROR", "timed_out", exit_code)
+    assert answer.stdout == stdout
+
+
+@EVERY_WAY_ON_DEMAND
+async def test_a_task_out_of_memory_is_told_from_one_that_was_killed(
+    caller: Caller, way: Way
+) -> None:
+    little = {"memory_bytes": 16_777_216}
+    hungry = await caller.run("sh", "-c", "exec tail /dev/zero", resources=little)
+    killed = await caller.run("sh", "-c", "sh -c 'kill -KILL $$'; exit $?", resources=little)
+    killed_itself = await caller.run("sh", "-c", "kill -KILL $$; exit 137", resources=little)
 
     # The engine's own flag comes through another process, and now and then after the exit.
-    told = {"oom_killed"} if init == "auto" else {"oom_killed", "exited"}
+    told = {"oom_killed", "exited"} if way is Way.WITHOUT_INIT else {"oom_killed"}
     assert outcome(hungry)[1] in told
     assert outcome(hungry)[2] == 137
     assert outcome(killed) == ("EXECUTOR_ERROR", "exited", 137)
     assert outcome(killed_itself) == ("EXECUTOR_ERROR", "exited", 137)
 
 
+@THREE_WAYS_ON_DEMAND
 async def test_a_child_out_of_memory_does_not_make_its_parent_so(caller: Caller) -> None:
     script = "tail /dev/zero; echo $?; exit 137"
 
@@ -335,7 +375,7 @@ async def test_a_child_out_of_memory_does_not_make_its_parent_so(caller: Caller)
     assert answer.stdout == b"137\n"
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_background_child_that_holds_stdout_delays_nothing(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "sleep 600 & echo done")
 
@@ -343,6 +383,7 @@ async def test_a_background_child_that_holds_stdout_delays_nothing(caller: Calle
     assert answer.stdout == b"done\n"
 
 
+@THREE_WAYS
 async def test_a_task_cannot_look_into_its_init(caller: Caller) -> None:
     script = """
         for file in environ mem maps auxv fd/0 fd/1; do
@@ -356,17 +397,18 @@ async def test_a_task_cannot_look_into_its_init(caller: Caller) -> None:
     assert answer.stderr.count(b"Permission denied") == 6
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_task_that_closes_its_output_runs_on(caller: Caller) -> None:
     answer = await caller.run("sh", "-c", "exec >&- 2>&-; sleep 1; exit 5")
 
     assert outcome(answer) == ("EXECUTOR_ERROR", "exited", 5)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_nothing_of_a_task_is_left_in_the_engine(
-    caller: Caller, service: ECService, engine: EngineProbe
+    caller: WayCaller, service: ECService, engine: EngineProbe
 ) -> None:
+    await caller.settled()
     volumes, networks = engine.dangling_volumes(), engine.networks()
 
     await asyncio.gather(
@@ -375,28 +417,27 @@ async def test_nothing_of_a_task_is_left_in_the_engine(
         caller.run("no-such-command", image=images.VOLUME),
     )
 
-    await eventually(lambda: not engine.containers(service.instance), 10)
+    await caller.settled()
+    await eventually(lambda: not engine.tasks(service.instance), 10)
     await eventually(lambda: engine.dangling_volumes() == volumes, 10)
     assert engine.networks() == networks
 
 
-async def test_each_log_line_of_a_task_carries_its_id_and_its_requests(
-    caller: Caller, service: ECService
-) -> None:
-    answer = await caller.post(
-        {"docker_image": images.BUSYBOX, "cmd": ["true"]}, {"X-Request-ID": "from-nginx.1"}
-    )
+@ONE_WAY
+async def test_each_log_line_of_a_task_carries_its_id_and_its_requests(service: ECService) -> None:
+    async with calling(service.url) as caller:
+        answer = await caller.post(
+            {"docker_image": images.BUSYBOX, "cmd": ["true"]}, {"X-Request-ID": "from-nginx.1"}
+        )
 
     assert answer.headers["X-Request-ID"] == "from-nginx.1"
-    lines = [line for line in service.log_lines() if line["event"] == "task ended"]
-    assert [(line["task_id"], line["request_id"]) for line in lines] == [
-        (answer.document["id"], "from-nginx.1")
-    ]
+    lines = logged(service, "task ended", request_id="from-nginx.1")
+    assert [line["task_id"] for line in lines] == [answer.document["id"]]
 
 
-@BOTH_WAYS
+@ways(Way.COLD, Way.WITHOUT_INIT)
 async def test_an_engine_behind_tls_runs_tasks_too(
-    ecservice: StartService, tls_engine: TlsEngine, init: str
+    ecservice: StartService, tls_engine: TlsEngine, way: Way
 ) -> None:
     service = await ecservice(
         probe=tls_engine.probe,
@@ -404,7 +445,7 @@ async def test_an_engine_behind_tls_runs_tasks_too(
         DOCKER_TLS_VERIFY="1",
         DOCKER_CERT_PATH=str(tls_engine.certificates),
         ECS_TASK_NETWORK="none",
-        ECS_INIT=init,
+        **environment(way),
     )
     data = bytes(index % 251 for index in range(300_000))
     async with calling(service.url) as caller:

@@ -1,4 +1,4 @@
-"""Tasks in network sandboxes: as in a network of their own, and without a trace of each other."""
+"""A task's network is its own whichever way it started, and a sandbox keeps no trace of a task."""
 
 import asyncio
 import ipaddress
@@ -8,16 +8,19 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import docker
 import pytest
 
+from tests import images
 from tests.client import Answer, Caller, calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.network import bridge_gateway
 from tests.services import ECService
 from tests.waiting import eventually
+from tests.ways import THREE_WAYS, Way, WayCaller, calling_on, environment, ways
 
 PATIENT_SECONDS = 30
 MARK = "left-by-an-earlier-task"
@@ -37,19 +40,6 @@ cat /proc/1/comm
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start
 touch /proc/sys/net/ipv4/ip_forward 2>&1
 """
-
-
-async def filled(service: ECService, engine: EngineProbe, number: int = 2) -> list[str]:
-    """The sandboxes that run, when there are so many."""
-
-    def running() -> list[str]:
-        label = f"ecs.instance={service.instance}"
-        found = engine.client.api.containers(filters={"label": label, "status": "running"})
-        names = [container["Names"][0].removeprefix("/") for container in found]
-        return sorted(name for name in names if name.startswith("ecs-sandbox-"))
-
-    await eventually(lambda: len(running()) >= number, PATIENT_SECONDS)
-    return running()
 
 
 async def sandboxed(caller: Caller, *cmd: str, **fields: object) -> Answer:
@@ -94,12 +84,32 @@ async def test_a_task_in_a_sandbox_sees_what_it_would_see_without(
     assert (b"eth0" in within.stdout) == (not fields)
 
 
-async def test_a_task_in_a_sandbox_has_a_host_name_that_leads_to_its_own_address(
-    one: Caller,
+@pytest.fixture
+async def on_way(shared_ecservice: StartService, way: Way) -> AsyncIterator[WayCaller]:
+    """A caller whose tasks all start the way of the test."""
+    service = await shared_ecservice(**environment(way, {images.BUSYBOX: 1}))
+    async with calling_on(way, service) as caller:
+        yield caller
+
+
+@ways(Way.WARM)
+async def test_a_task_sees_what_it_would_see_if_it_started_cold(
+    shared_ecservice: StartService, on_way: WayCaller
 ) -> None:
+    cold = await shared_ecservice()
+    async with calling(cold.url) as caller:
+        expected = await caller.run("sh", "-c", SURROUNDINGS)
+    within = await on_way.run("sh", "-c", SURROUNDINGS)
+
+    assert within.stdout.decode() == expected.stdout.decode()
+    assert b"nameserver" in within.stdout
+
+
+@THREE_WAYS
+async def test_a_task_has_a_host_name_that_leads_to_its_own_address(on_way: WayCaller) -> None:
     script = 'cat /etc/hostname; hostname; grep "$(hostname)" /etc/hosts; ip -4 -o addr show eth0'
 
-    answer = await sandboxed(one, "sh", "-c", script)
+    answer = await on_way.run("sh", "-c", script)
 
     from_file, from_kernel, entry, interface = answer.stdout.decode().splitlines()
     assert from_file == from_kernel
@@ -235,23 +245,20 @@ def network(engine: EngineProbe, *, icc: bool) -> Iterator[str]:
         created.remove()
 
 
+@THREE_WAYS
 @pytest.mark.parametrize("icc", [True, False])
-async def test_tasks_in_sandboxes_reach_each_other_where_the_network_lets_them_and_nowhere_else(
-    ecservice: StartService, engine: EngineProbe, icc: bool
+async def test_tasks_reach_each_other_where_the_network_lets_them_and_nowhere_else(
+    ecservice: StartService, engine: EngineProbe, way: Way, icc: bool
 ) -> None:
     with network(engine, icc=icc) as name:
-        service = await ecservice(ECS_TASK_NETWORK=name)
-        service.settings["ECS_SANDBOXES"] = "4"
-        await service.stop()
-        await service.start()
-        async with calling(service.url) as caller:
-            await filled(service, engine)
+        service = await ecservice(**environment(way, {images.BUSYBOX: 2}), ECS_TASK_NETWORK=name)
+        async with calling_on(way, service) as caller:
             serving = asyncio.create_task(
                 caller.run("sh", "-c", "echo reached | nc -l -p 7000", timeout_seconds=20)
             )
             await eventually(lambda: serving_address(engine, service), PATIENT_SECONDS)
             address = serving_address(engine, service)
-            client = await sandboxed(caller, "nc", "-w", "2", address, "7000")
+            client = await caller.run("nc", "-w", "2", address, "7000")
             serving.cancel()
         await service.stop()
 
@@ -259,15 +266,25 @@ async def test_tasks_in_sandboxes_reach_each_other_where_the_network_lets_them_a
 
 
 def serving_address(engine: EngineProbe, service: ECService) -> str:
-    """The address of the network that the service's one task is in."""
-    for name in engine.containers(service.instance):
-        if name.startswith("ecs-task-"):
-            mode = engine.client.api.inspect_container(name)["HostConfig"]["NetworkMode"]
-            sandbox = engine.client.api.inspect_container(mode.removeprefix("container:"))
-            (attached,) = sandbox["NetworkSettings"]["Networks"].values()
+    """The address of the network in which one of the service's tasks listens on port 7000."""
+    for name in engine.tasks(service.instance):
+        container = engine.client.api.inspect_container(name)
+        if listens(container["State"]["Pid"], 7000):
+            mode = container["HostConfig"]["NetworkMode"]
+            if mode.startswith("container:"):
+                container = engine.client.api.inspect_container(mode.removeprefix("container:"))
+            (attached,) = container["NetworkSettings"]["Networks"].values()
             address: str = attached["IPAddress"]
             return address
     return ""
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether somebody in the network of this process does."""
+    if pid == 0:  # it has not started
+        return False
+    sockets = Path(f"/proc/{pid}/net/tcp6").read_text() + Path(f"/proc/{pid}/net/tcp").read_text()
+    return bool(re.search(rf":{port:04X} 0+:0000 0A ", sockets))
 
 
 async def test_on_a_network_of_the_operators_names_are_resolved_and_forgotten(

@@ -1,7 +1,6 @@
 """Tasks in warm containers are what tasks are elsewhere, on the real engine."""
 
 import asyncio
-import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -14,19 +13,16 @@ import pytest
 
 from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.tasks.model import Start, Task, TaskResult
-from ecs.tasks.runner import AsyncEndToEndContainerRunner
 from ecs.tasks.states import Outcome, RunnerState
 from tests import images
 from tests.client import calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
-from tests.harness import RESOURCES, Ecs, result_of, running_ecs
+from tests.harness import Ecs, result_of, running_ecs
 from tests.images import busybox_rootfs, import_image, with_file
 from tests.integration.test_cancellation import (
-    Interruption,
     end_of,
     is_canceled,
-    on_entering,
 )
 from tests.registries import Credentials, Registry
 from tests.service_log import logged
@@ -125,82 +121,6 @@ async def test_each_container_runs_one_task_under_that_tasks_name(
     warm.ecs.dispatcher.cancel(task)
     assert is_canceled(await end_of(warm.ecs, task))
     assert len(set(hosts)) == 2
-
-
-async def test_the_limits_hold_inside(warm: Warm) -> None:
-    script = """
-        cd /sys/fs/cgroup
-        cat memory/memory.limit_in_bytes memory.max 2>/dev/null
-        cat pids/pids.max pids.max 2>/dev/null
-        cat cpu/cpu.cfs_quota_us 2>/dev/null || cut -d ' ' -f 1 cpu.max
-        ulimit -n; ulimit -c; grep -E 'NoNewPrivs' /proc/self/status; ls /sys/class/net
-        cd /tmp; for i in $(seq 40); do sleep 5 & done
-    """
-
-    ran = await warm.run("sh", "-c", script)
-
-    *limits, files, core, privileges, loopback, network = ran.stdout.decode().splitlines()[-8:]
-    assert [int(limit) for limit in limits] == [
-        RESOURCES.memory_bytes,
-        RESOURCES.pids + 1,
-        int(RESOURCES.cpus * 100_000),
-    ]
-    assert (files, core, privileges) == ("4096", "0", "NoNewPrivs:\t1")
-    assert {loopback, network} == {"lo", "eth0"}
-    assert b"can't fork" in ran.stderr
-
-
-async def test_out_of_memory_is_told(warm: Warm) -> None:
-    hungry = await warm.run("sh", "-c", "exec tail /dev/zero")
-    killed = await warm.run("sh", "-c", "kill -KILL $$")
-
-    assert hungry.ended == (Outcome.OOM_KILLED, 137)
-    assert killed.ended == (Outcome.EXITED, 137)
-
-
-@pytest.mark.parametrize(
-    ("script", "exit_code", "stdout"),
-    [
-        ("trap 'echo got TERM; exit 7' TERM; echo began; sleep 60 & wait", 7, b"began\ngot TERM\n"),
-        ("trap '' TERM; kill -STOP $$; sleep 60", 137, b""),
-    ],
-)
-async def test_the_time_limit_holds(
-    running_warm: RunWarm, script: str, exit_code: int, stdout: bytes
-) -> None:
-    async with running_warm(stop_grace_seconds=0.5) as warm:
-        ran = await warm.run("sh", "-c", script, timeout_seconds=0.5)
-
-    assert ran.ended == (Outcome.TIMED_OUT, exit_code)
-    assert ran.stdout == stdout
-
-
-async def test_a_stopped_init_does_not_outlive_the_time_limit(
-    running_warm: RunWarm, engine: EngineProbe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ecs.tasks.init_run._BACKSTOP_SECONDS", 0.2)
-    async with running_warm(stop_grace_seconds=0.2) as warm:
-        task = warm.ecs.submit("sleep", "3600", timeout_seconds=1)
-        await eventually(lambda: task.container_name in engine.containers(warm.ecs.instance), 10)
-        engine.client.containers.get(task.container_name).kill("SIGSTOP")
-
-        assert (await end_of(warm.ecs, task)).outcome is Outcome.TIMED_OUT
-
-
-async def test_what_cannot_be_run_is_told(warm: Warm) -> None:
-    missing = await warm.run("no-such-command")
-    denied = await warm.run("/etc/passwd")
-
-    assert missing.ended == (Outcome.NOT_FOUND, 127)
-    assert denied.ended == (Outcome.NOT_EXECUTABLE, 126)
-
-
-async def test_too_much_output_ends_a_task(running_warm: RunWarm) -> None:
-    async with running_warm(output_limit_bytes=100_000) as warm:
-        ran = await warm.run("yes")
-
-    assert ran.result.outcome is Outcome.OUTPUT_LIMIT
-    assert ran.stdout == b"y\n" * 50_000
 
 
 async def test_stdin_environment_and_entrypoint_are_the_requests(running_warm: RunWarm) -> None:
@@ -327,63 +247,6 @@ async def test_a_private_image_that_is_warm_is_for_those_with_the_right_alone(
 
         assert ran.stdout.decode().strip() == image.marker
     engine.remove_images(image.reference)
-
-
-TALK = ("sh", "-c", "cat; echo out; echo err >&2")
-SLEEP = ("sh", "-c", "trap '' TERM; sleep 3600")
-STDIN = b"in\n" * 10_000
-TASKS: dict[RunnerState, dict[str, Any]] = {
-    RunnerState.RESOLVING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.STARTING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.RUNNING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.STOPPING: {"cmd": ("yes",), "stdin": None},
-    RunnerState.COLLECTING: {"cmd": TALK, "stdin": STDIN},
-}
-
-
-@pytest.mark.parametrize("state", TASKS)
-async def test_a_task_can_be_canceled_in_every_state(
-    running_warm: RunWarm, monkeypatch: pytest.MonkeyPatch, state: RunnerState
-) -> None:
-    tasks: list[Task] = []
-    async with running_warm(output_limit_bytes=100_000) as warm:
-        for turns in (0, 1, 5):
-            await warm.ready()
-            with monkeypatch.context() as patched:
-                on_entering(patched, state, lambda: warm.ecs.dispatcher.cancel(tasks[-1]), turns)
-                tasks.append(warm.ecs.submit(*TASKS[state]["cmd"], stdin=TASKS[state]["stdin"]))
-                result = await end_of(warm.ecs, tasks[-1])
-
-            # From here on it takes but a few turns: the result may have come first.
-            late = state in (RunnerState.COLLECTING, RunnerState.STOPPING) and turns > 0
-            assert is_canceled(result) or late, (turns, result)
-        assert {task.start for task in tasks} <= {Start.WARM, None}
-
-
-@pytest.mark.parametrize("too_late", [False, True], ids=["while it waits", "as it would go on"])
-async def test_a_run_can_be_canceled_at_every_place_where_it_waits(
-    running_warm: RunWarm, monkeypatch: pytest.MonkeyPatch, too_late: bool
-) -> None:
-    run = AsyncEndToEndContainerRunner.run
-    async with running_warm(2) as warm:
-        for suspension in itertools.count():
-            await warm.ready()
-            interruption = Interruption(suspension, too_late=too_late)
-            with monkeypatch.context() as patched:
-                patched.setattr(
-                    AsyncEndToEndContainerRunner,
-                    "run",
-                    lambda runner, by=interruption: by.run(run(runner)),
-                )
-                task = warm.ecs.submit(*TALK, stdin=STDIN)
-                result = await end_of(warm.ecs, task)
-            print(interruption, result.outcome)
-            if not interruption.happened:
-                break
-            assert is_canceled(result) or result.outcome is Outcome.EXITED
-
-    assert suspension > 3  # the image, the hand-over, the output
-    assert (task.start, result.outcome) == (Start.WARM, Outcome.EXITED)
 
 
 def warm_names(engine: EngineProbe, service: ECService) -> list[str]:

@@ -1,6 +1,10 @@
 """The service over an engine that is not there, or not well: it serves, and says what is wrong."""
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
 import pytest
+import pytest_asyncio
 from jsonschema import Draft202012Validator
 
 from ecs.jsonschemas import load_schema
@@ -15,6 +19,7 @@ from tests.fake_engine import (
     answers,
     attached,
     closes,
+    fake_engine,
     frame,
     hangs,
     hangs_after_head,
@@ -44,6 +49,32 @@ FAULTS = {
     )
 }
 """A service takes its time to start: not every fault is tried on one."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_fake() -> AsyncIterator[FakeEngine]:
+    async with fake_engine() as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared(
+    shared_fake: FakeEngine, shared_ecservice: StartService
+) -> AsyncIterator[tuple[FakeEngine, ECService]]:
+    """An engine that is well before and after each test, and a service on it."""
+    service = await shared_ecservice(
+        DOCKER_HOST=shared_fake.docker_host,
+        ECS_ENGINE_TIMEOUT_SECONDS="0.5",
+        ECS_PULL_TIMEOUT_SECONDS="0.5",
+    )
+    yield shared_fake, service
+    shared_fake.behave()
+    await eventually(lambda: not shared_fake.containers, PATIENT_SECONDS)
+    assert not bugs(service)
+
+
+ON_SHARED_LOOP = pytest.mark.asyncio(loop_scope="module")
+"""The engine that tests share runs on it."""
 
 
 async def service_on(fake: FakeEngine, ecservice: StartService, **settings: str) -> ECService:
@@ -122,43 +153,56 @@ async def test_a_service_stops_well_while_it_waits_for_an_engine_that_never_answ
 
 
 @pytest.mark.parametrize("verb", ["ping", "info"])
-@pytest.mark.parametrize("fault", FAULTS)
-async def test_a_service_outlives_an_engine_that_begins_badly(
-    fake: FakeEngine, ecservice: StartService, verb: str, fault: str
+async def test_services_outlive_engines_that_begin_badly(
+    ecservice: StartService, verb: str
 ) -> None:
-    fake.always(verb, FAULTS[fault])
-    service = await ecservice(
-        ready=False, DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1"
-    )
-    async with calling(service.url) as caller:
-        await eventually(lambda: fake.count(verb) >= 2, PATIENT_SECONDS)
-        assert not await is_ready(caller)
+    async def outlives(fault: Script) -> None:
+        async with fake_engine() as fake:
+            fake.always(verb, fault)
+            service = await ecservice(
+                ready=False, DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1"
+            )
+            async with calling(service.url) as caller:
+                await eventually(lambda: fake.count(verb) >= 2, PATIENT_SECONDS)
+                assert not await is_ready(caller)
 
-        fake.behave()
-        await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
-        assert (await caller.run("echo")).status == 201
+                fake.behave()
+                await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
+                assert (await caller.run("echo")).status == 201
+            await service.stop()
+
+    await each_at_once(outlives)
 
 
 @pytest.mark.parametrize("verb", ["network", "list"])
-@pytest.mark.parametrize("fault", FAULTS)
-async def test_a_service_outlives_an_engine_that_goes_on_badly(
-    fake: FakeEngine, ecservice: StartService, verb: str, fault: str
+async def test_services_outlive_engines_that_go_on_badly(
+    ecservice: StartService, verb: str
 ) -> None:
-    fake.always(verb, FAULTS[fault])
-    service = await service_on(fake, ecservice, ECS_SWEEP_INTERVAL_SECONDS="0.1")
-    async with calling(service.url) as caller:
-        if verb == "list":
-            await eventually(lambda: fake.count("list") >= 2, PATIENT_SECONDS)
-        assert (await caller.run("echo")).status == 201
-        fake.behave()
-        await eventually(lambda: fake.count("list") >= 3, PATIENT_SECONDS)
+    async def outlives(fault: Script) -> None:
+        async with fake_engine() as fake:
+            fake.always(verb, fault)
+            service = await service_on(fake, ecservice, ECS_SWEEP_INTERVAL_SECONDS="0.1")
+            async with calling(service.url) as caller:
+                if verb == "list":
+                    await eventually(lambda: fake.count("list") >= 2, PATIENT_SECONDS)
+                assert (await caller.run("echo")).status == 201
+                fake.behave()
+                await eventually(lambda: fake.count("list") >= 3, PATIENT_SECONDS)
+            await service.stop()
+
+    await each_at_once(outlives)
 
 
+async def each_at_once(test: Callable[[Script], Awaitable[None]]) -> None:
+    """Test every fault with an engine and a service of its own: most of that is waiting."""
+    failures = await asyncio.gather(*map(test, FAULTS.values()), return_exceptions=True)
+    assert dict(zip(FAULTS, failures, strict=True)) == dict.fromkeys(FAULTS)
+
+
+@ON_SHARED_LOOP
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_failing_engine_is_a_502(
-    fake: FakeEngine, ecservice: StartService, fault: str
-) -> None:
-    service = await service_on(fake, ecservice)
+async def test_a_failing_engine_is_a_502(shared: tuple[FakeEngine, ECService], fault: str) -> None:
+    fake, service = shared
     async with calling(service.url) as caller:
         for verb in ("inspect_image", "create", "attach", "wait", "start"):
             # A stream that has begun may stay silent; only a deadline ends that.
@@ -171,10 +215,9 @@ async def test_a_failing_engine_is_a_502(
             fake.behave()
 
         assert (await caller.run("echo")).status == 201
-        await eventually(lambda: not fake.containers, PATIENT_SECONDS)
-    assert not bugs(service)
 
 
+@ON_SHARED_LOOP
 @pytest.mark.parametrize(
     ("fault", "connectivity"),
     [
@@ -185,9 +228,9 @@ async def test_a_failing_engine_is_a_502(
     ],
 )
 async def test_the_health_of_a_failing_engine_is_red(
-    fake: FakeEngine, ecservice: StartService, fault: str, connectivity: str
+    shared: tuple[FakeEngine, ECService], fault: str, connectivity: str
 ) -> None:
-    service = await service_on(fake, ecservice)
+    fake, service = shared
     async with calling(service.url) as caller:
         fake.always("ping", FAULTS[fault])
         status, colour, engine = await health(caller)
@@ -196,6 +239,7 @@ async def test_the_health_of_a_failing_engine_is_red(
     assert (engine["connectivity"], engine["api_version"]) == (connectivity, "red")
 
 
+@ON_SHARED_LOOP
 @pytest.mark.parametrize(
     ("script", "status", "code"),
     [
@@ -219,15 +263,15 @@ async def test_the_health_of_a_failing_engine_is_red(
     ],
 )
 async def test_a_failing_pull_is_told_with_its_own_status(
-    fake: FakeEngine, ecservice: StartService, script: Script, status: int, code: str
+    shared: tuple[FakeEngine, ECService], script: Script, status: int, code: str
 ) -> None:
-    service = await service_on(fake, ecservice, ECS_PULL_TIMEOUT_SECONDS="1")
+    fake, service = shared
     async with calling(service.url) as caller:
         fake.next("pull", script)
         assert refused(await caller.run("echo", image=REMOTE_IMAGE)) == (status, code)
-    assert not bugs(service)
 
 
+@ON_SHARED_LOOP
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
@@ -237,9 +281,9 @@ async def test_a_failing_pull_is_told_with_its_own_status(
     ],
 )
 async def test_what_the_engine_refuses_is_a_422_in_its_own_words(
-    fake: FakeEngine, ecservice: StartService, body: object, detail: str | None
+    shared: tuple[FakeEngine, ECService], body: object, detail: str | None
 ) -> None:
-    service = await service_on(fake, ecservice)
+    fake, service = shared
     async with calling(service.url) as caller:
         fake.next("create", answers(400, body))
         answer = await caller.run("echo")
@@ -248,10 +292,11 @@ async def test_what_the_engine_refuses_is_a_422_in_its_own_words(
         assert detail is None or answer.document["detail"] == detail
 
 
+@ON_SHARED_LOOP
 async def test_a_stream_of_events_ends_with_the_problem(
-    fake: FakeEngine, ecservice: StartService
+    shared: tuple[FakeEngine, ECService],
 ) -> None:
-    service = await service_on(fake, ecservice)
+    fake, service = shared
     async with calling(service.url) as caller:
         breaks = attached(frame(STDOUT, b"half ") + frame(DAEMON_ERROR, b"disk gone"))
         fake.next("attach", breaks)
