@@ -175,8 +175,7 @@ async def test_old_versions_that_nothing_uses_are_deleted(
     init._program_for = lambda _: other_program
     await init.prepare(MACHINE)
     await eventually(lambda: volume_is_unused(engine, older), 30)
-    init._program_for = lambda _: program
-    await init.prepare(MACHINE)
+    await start_as(init, program)
 
     names = {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
     image_is_left = engine.has_image(str(older.image))
@@ -200,8 +199,7 @@ async def test_an_old_image_goes_also_when_its_volume_is_gone(
     remove_volume(engine, mount.volume)
     newer_program = program + b"newer"
     newer = InitMount.of(newer_program)
-    init._program_for = lambda _: newer_program
-    await init.prepare(MACHINE)
+    await start_as(init, newer_program)
 
     found = engine.has_image(str(mount.image)), engine.has_image(str(newer.image))
     await eventually(lambda: volume_is_unused(engine, newer), 30)
@@ -209,6 +207,13 @@ async def test_an_old_image_goes_also_when_its_volume_is_gone(
     engine.remove_images(str(newer.image))
 
     assert found == (False, True)
+
+
+async def start_as(init: InitVolume, program: bytes) -> None:
+    """Do what a service of another version does when it starts."""
+    init.mount = None
+    init._program_for = lambda _: program
+    await init.prepare(MACHINE)
 
 
 def volume_is_unused(engine: EngineProbe, mount: InitMount) -> bool:
@@ -229,8 +234,7 @@ async def test_another_version_in_use_stays(
     )
     newer_program = program + b"newer"
     newer = InitMount.of(newer_program)
-    init._program_for = lambda _: newer_program
-    await init.prepare(MACHINE)
+    await start_as(init, newer_program)
     names = {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
     container.remove()
     await eventually(lambda: volume_is_unused(engine, newer), 30)
