@@ -195,15 +195,17 @@ async def test_what_is_queued_when_the_service_is_told_to_stop_still_has_its_tur
         assert await service.wait(PATIENT_SECONDS) == 0
 
 
+@THREE_WAYS
 @pytest.mark.parametrize("seconds", ["0", "1"])
 async def test_what_does_not_end_within_the_drain_is_canceled_and_its_client_told(
-    ecservice: StartService, engine: EngineProbe, seconds: str
+    ecservice: StartService, engine: EngineProbe, way: Way, seconds: str
 ) -> None:
     volumes = engine.dangling_volumes()
-    service = await ecservice(ECS_DRAIN_TIMEOUT_SECONDS=seconds)
-    async with calling(service.url) as caller:
+    ready = environment(way, {images.VOLUME: 2})
+    service = await ecservice(**ready, ECS_DRAIN_TIMEOUT_SECONDS=seconds)
+    async with calling_on(way, service) as caller:
         tasks = [asyncio.create_task(caller.run(*SLEEP, image=images.VOLUME)) for _ in range(2)]
-        await number_running(engine, service, 2)
+        await eventually(lambda: len(engine.tasks(service.instance)) == 2, PATIENT_SECONDS)
         service.process.terminate()
 
         assert all(draining(answer) for answer in await asyncio.gather(*tasks))
