@@ -197,7 +197,7 @@ async def ecs(
     async with running_ecs(tmp_path, second_engine.url, init="auto") as ecs:
         yield ecs
         await ecs.reaper.drained()
-        assert containers(probe) == []
+        await eventually(lambda: containers(probe) == [], PATIENT_SECONDS)
 
 
 async def test_a_slow_runtime_is_right_and_not_worth_it(
@@ -220,7 +220,7 @@ async def test_a_runtime_that_does_wrong_is_found_out(
     with pytest.raises((RuntimeTrialError, EngineError), match=told):
         await compare(ecs, candidate)
 
-    assert containers(probe) == []
+    await eventually(lambda: containers(probe) == [], PATIENT_SECONDS)
 
 
 async def test_a_task_whose_chosen_runtime_is_gone_is_answered_all_the_same(
@@ -233,6 +233,7 @@ async def test_a_task_whose_chosen_runtime_is_gone_is_answered_all_the_same(
 
         assert (result.outcome, result.exit_code) == (Outcome.EXITED, 3)
         assert ecs.policy.runtime.doubted.is_set()
+        await eventually(ecs.is_idle)
     assert engine.containers(tmp_path.name) == []
 
 
@@ -268,7 +269,7 @@ async def test_a_service_that_stops_in_the_middle_of_a_trial_leaves_nothing(
 
     await service.stop()
 
-    assert containers(probe) == []
+    await eventually(lambda: containers(probe) == [], PATIENT_SECONDS)
     assert logged(service, "runtime chosen") == []
 
 
