@@ -24,10 +24,9 @@ NAME = "soak"
 MIN_USERS = 8
 # A user is busy with the slowest task, the one that times out, for so long at most.
 SLOWEST_SECONDS = 6.0
-# A warm-up takes this part of the soak, and no more than the bound: then pools and caches are full,
-# and the allocator has what it needs: in 80 minutes it last took an arena in the 27th.
-WARM_UP_PART = 1 / 3
-MAX_WARM_UP_SECONDS = 1_200.0
+# A warm-up takes this part of the soak, and no more than the bound: then pools and caches are full.
+WARM_UP_PART = 1 / 6
+MAX_WARM_UP_SECONDS = 600.0
 IDLE_SAMPLE_AFTER_SECONDS = 5.0
 WINDOW_SECONDS = 60.0
 
