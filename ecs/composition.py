@@ -92,7 +92,6 @@ async def composed(
                 api,
                 admission,
                 reaper,
-                task_network=settings.task_network,
                 policy=_sandbox_policy(settings, policy),
                 rules=_pool_rules(settings),
                 program_for=sandbox_program,
@@ -220,6 +219,7 @@ def _sandbox_policy(settings: Settings, policy: ContainerPolicy) -> SandboxPolic
     return SandboxPolicy(
         instance=policy.instance,
         runtime=policy.runtime,
+        network=policy.network,
         max_age_seconds=settings.sandbox_max_age_seconds,
         max_run_seconds=settings.max_timeout_seconds + settings.stop_grace_seconds,
     )

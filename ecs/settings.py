@@ -110,13 +110,12 @@ class Settings(BaseModel):
     sandboxes: Annotated[int, Ge(0), Le(4096)] = Field(
         24,
         description="Most network sandboxes, those that tasks hold among them: containers that "
-        "keep a network, or none, ready for a task to join, which saves most of its start. 0: no "
-        "sandboxes.",
+        "keep a network ready for a task to join, which saves most of its start. 0: none.",
     )
     min_sandboxes: Annotated[int, Ge(1), Le(4096)] = Field(
         2,
-        description="Sandboxes kept ready for whoever comes, as long as sandboxes allows it, and "
-        "as many without a network once tasks ask for that; each one that is taken is replaced.",
+        description="Sandboxes kept ready for whoever comes, as long as sandboxes allows it; each "
+        "one that is taken is replaced.",
     )
     sandbox_reuse: Literal["never", "same_key", "any"] = Field(
         "same_key",

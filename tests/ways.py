@@ -31,9 +31,7 @@ DEMANDED = 3
 """So many tasks of a kind within a minute, and the next ones find as many warm containers."""
 DEMAND_BYTES = 256 * 2**20
 """Enough for every kind that a test asks for."""
-NETWORK_FIELDS = ("network", "profile")
-"""Fields of a request that may leave it without a network."""
-UNUSUAL = ("user", "workdir", "resources", *NETWORK_FIELDS)
+UNUSUAL = ("user", "workdir", "resources", "network", "profile")
 """Fields of a request that a container is created with: they make its kind."""
 
 
@@ -43,7 +41,6 @@ class Way(Enum):
     COLD = "cold"
     WITHOUT_INIT = "without the init"
     SANDBOXED = "sandboxed"
-    SANDBOXED_ON_DEMAND = "sandboxed on demand"
     WARM = "warm"
     WARM_ON_DEMAND = "warm on demand"
 
@@ -52,15 +49,9 @@ class Way(Enum):
         """What an answer says of it."""
         return {
             Way.SANDBOXED: Start.SANDBOXED,
-            Way.SANDBOXED_ON_DEMAND: Start.SANDBOXED,
             Way.WARM: Start.WARM,
             Way.WARM_ON_DEMAND: Start.WARM,
         }.get(self, Start.COLD)
-
-    @property
-    def is_on_demand(self) -> bool:
-        """Whether what is ready depends on what was asked for lately."""
-        return self in (Way.SANDBOXED_ON_DEMAND, Way.WARM_ON_DEMAND)
 
     def settings(self, named: Mapping[str, int]) -> dict[str, Any]:
         """ECS's own, for so many tasks of each image at the same time."""
@@ -69,8 +60,6 @@ class Way(Enum):
         match self:
             case Way.SANDBOXED:
                 return init | {"sandboxes": 2 * at_once, "min_sandboxes": at_once}
-            case Way.SANDBOXED_ON_DEMAND:
-                return init | {"sandboxes": 4 * at_once, "min_sandboxes": at_once}
             case Way.WARM:
                 listed = ",".join(f"{image}={number}" for image, number in named.items())
                 return init | {"warm_images": listed}
@@ -80,15 +69,10 @@ class Way(Enum):
 
 
 ELSEWHERE: dict[tuple[Way, str], str] = {
+    (Way.SANDBOXED, "network"): "without a network there is none to join: cold",
+    (Way.SANDBOXED, "profile"): "a strict task has no network: cold",
     (Way.WARM, "labels"): "a running container cannot be given any: the next way",
     (Way.WARM_ON_DEMAND, "labels"): "the same",
-    **{
-        (
-            Way.SANDBOXED,
-            field,
-        ): "none without a network until they are asked for: SANDBOXED_ON_DEMAND"
-        for field in NETWORK_FIELDS
-    },
     **{
         (Way.WARM, field): "images are named for the defaults: WARM_ON_DEMAND is for others"
         for field in UNUSUAL
@@ -110,7 +94,8 @@ EVERY_WAY = ways(Way.COLD, Way.WITHOUT_INIT, Way.SANDBOXED, Way.WARM)
 THREE_WAYS_ON_DEMAND = ways(Way.COLD, Way.SANDBOXED, Way.WARM_ON_DEMAND)
 EVERY_WAY_ON_DEMAND = ways(Way.COLD, Way.WITHOUT_INIT, Way.SANDBOXED, Way.WARM_ON_DEMAND)
 """For requests that make a kind of their own."""
-THREE_WAYS_WITHOUT_NETWORK = ways(Way.COLD, Way.SANDBOXED_ON_DEMAND, Way.WARM_ON_DEMAND)
+WAYS_WITHOUT_NETWORK = ways(Way.COLD, Way.WITHOUT_INIT, Way.WARM_ON_DEMAND)
+"""For tasks that have no use for a sandbox."""
 
 
 def environment(way: Way, named: Mapping[str, int] = NAMED) -> dict[str, str]:
@@ -124,12 +109,10 @@ class WayCaller(Caller):
     def __init__(self, session: aiohttp.ClientSession, service: ECService, way: Way) -> None:
         super().__init__(session, service.url)
         self._way = way
-        self._minimum = self._ready = number_ready(service, way)
+        self._ready = number_ready(service, way)
         self._demanded: set[str] = set()
         self.expected: Counter[str] = Counter()
         """How many tasks are to have started on each way."""
-        self.elsewhere = 0
-        """How many may have started on any other."""
 
     async def run(self, *cmd: str, image: str = images.BUSYBOX, **fields: Any) -> Answer:
         await self.prepare(image, **fields)
@@ -150,10 +133,7 @@ class WayCaller(Caller):
         if self._goes_elsewhere(fields):
             return
         if self._way is Way.WARM_ON_DEMAND:
-            kind = {field: fields[field] for field in UNUSUAL if field in fields}
-            await self._demand(DEMANDED, DEMANDED, image, kind)
-        if self._way is Way.SANDBOXED_ON_DEMAND and fields.keys() & NETWORK_FIELDS:
-            await self._demand(1, self._minimum, image, {"network": "none"})
+            await self._demand(image, fields)
         await eventually(self._is_ready, PATIENT_SECONDS)
 
     async def prepare_one(self) -> None:
@@ -162,11 +142,8 @@ class WayCaller(Caller):
         self._expect({})
 
     def _expect(self, fields: Mapping[str, Any]) -> None:
-        if self._goes_elsewhere(fields):
-            # Cold at first; and what is asked for is made ready for the next.
-            self.elsewhere += 1
-        else:
-            self.expected[self._way.start] += 1
+        start = Start.COLD if self._goes_elsewhere(fields) else self._way.start
+        self.expected[start] += 1
 
     def _goes_elsewhere(self, fields: Mapping[str, Any]) -> bool:
         return any((self._way, field) in ELSEWHERE for field in fields)
@@ -175,15 +152,16 @@ class WayCaller(Caller):
         """Return when all are ready, and none is on its way out."""
         await eventually(self._is_settled, PATIENT_SECONDS)
 
-    async def _demand(self, times: int, brings: int, image: str, kind: Mapping[str, Any]) -> None:
-        """Ask for a kind so often that so many more become ready."""
+    async def _demand(self, image: str, fields: Mapping[str, Any]) -> None:
+        """Ask for a kind as often as makes it warm."""
+        kind = {field: fields[field] for field in UNUSUAL if field in fields}
         if (name := f"{image} {kind}") in self._demanded:
             return
         self._demanded.add(name)
-        self._ready += brings
-        self.expected[Start.COLD] += times
+        self._ready += DEMANDED
+        self.expected[Start.COLD] += DEMANDED
         # No image has that program, and the answer is the init's.
-        asking = (super(WayCaller, self).run("/none", image=image, **kind) for _ in range(times))
+        asking = (super(WayCaller, self).run("/none", image=image, **kind) for _ in range(DEMANDED))
         await asyncio.gather(*asking)
 
     async def _is_ready(self) -> bool:
@@ -195,7 +173,7 @@ class WayCaller(Caller):
 
     async def _pool(self) -> dict[str, float]:
         """How many containers of the way's kind there are, by state."""
-        kind = "sandbox" if self._way.start is Start.SANDBOXED else "warm"
+        kind = "sandbox" if self._way is Way.SANDBOXED else "warm"
         async with self.session.get(f"{self.url}/metrics") as response:
             found = samples(await response.read(), "ecs_pool_containers")
         pools = [(dict(labels), value) for labels, value in found.items()]
@@ -204,7 +182,7 @@ class WayCaller(Caller):
 
 def number_ready(service: ECService, way: Way) -> int:
     """How many containers are ready when all are that the service's settings name."""
-    if way.start is Start.SANDBOXED:
+    if way is Way.SANDBOXED:
         return int(service.settings["ECS_MIN_SANDBOXES"])
     named = service.settings.get("ECS_WARM_IMAGES", "")
     return sum(int(entry.rpartition("=")[2]) for entry in named.split(",") if entry)
@@ -220,5 +198,4 @@ async def calling_on(way: Way, service: ECService) -> AsyncIterator[WayCaller]:
         # A task that could not begin started on no way.
         lines = logged(service, "task ended")[before:]
         started = Counter(line["start"] for line in lines if line["start"])
-        others = started - caller.expected
-        assert others.total() <= caller.elsewhere, (started, caller.expected, caller.elsewhere)
+        assert started <= caller.expected, (started, caller.expected)

@@ -16,15 +16,18 @@ class AsyncVolumeCreator(Verb):
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Volume/operation/VolumeCreate
     """
 
-    async def create(self, name: str, labels: Mapping[str, str]) -> None:
-        """Create a named volume; one of that name is left as it is.
+    async def create(self, name: str, labels: Mapping[str, str]) -> str:
+        """Create a named volume, and return where it is on the engine's host.
+
+        One of that name is left as it is.
 
         Raises:
             EngineError: no answer, or none of the API.
         """
-        await self._api.request(
+        volume = await self._api.request(
             "POST", "/volumes/create", body={"Name": name, "Labels": dict(labels)}
         )
+        return text(volume, "Mountpoint")
 
 
 @dataclass(frozen=True)

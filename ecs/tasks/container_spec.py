@@ -1,6 +1,7 @@
 """What a task's container is created from: a pure function of task, image and policy.
 
-Never privileged, no host namespace, no bind, no device, no socket of the daemon.
+Never privileged, no host namespace, no device, no socket of the daemon, nothing of the host but,
+where there is no network, one file of ECS's own, read-only.
 """
 
 import time
@@ -51,21 +52,6 @@ def command(request: TaskRequest, image: LocalImage) -> list[str]:
 def has_task_network(request: TaskRequest) -> bool:
     """Tell whether a task gets the operator's task network, rather than loopback alone."""
     return request.network is Network.DEFAULT and request.profile is not Profile.STRICT
-
-
-def network_of(request: TaskRequest, policy: ContainerPolicy) -> str:
-    """Return the engine's name of a task's network."""
-    return policy.network if has_task_network(request) else NO_NETWORK
-
-
-def may_join(request: TaskRequest, policy: ContainerPolicy) -> bool:
-    """Tell whether a task's container may join another one's network.
-
-    A runtime of its own, such as gVisor's, brings its own network stack.
-    """
-    if request.profile is Profile.STRICT and policy.strict_runtime:
-        return False
-    return policy.runtime.has_kernels_network
 
 
 def container_body(
@@ -149,6 +135,9 @@ def _body(
         # A task does not live long enough to be asked how it is.
         "Healthcheck": {"Test": ["NONE"]},
     }
+    if init and _leaves_the_network_to_the_kernel(request, policy, init):
+        body["NetworkDisabled"] = True
+        body["HostConfig"]["Mounts"].append(init.hosts_as_engine_mount())
     if init:
         body["Entrypoint"] = [init.program]
     elif request.entrypoint is not None:
@@ -182,7 +171,7 @@ def _host_config(
 ) -> dict[str, Any]:
     resources = request.resources
     config: dict[str, Any] = {
-        "NetworkMode": f"container:{sandbox}" if sandbox else network_of(request, policy),
+        "NetworkMode": _network_mode(request, policy, sandbox),
         "Memory": resources.memory_bytes,
         "MemorySwap": resources.memory_bytes,
         "NanoCpus": round(resources.cpus * _NANO),
@@ -209,3 +198,25 @@ def _host_config(
         if policy.strict_runtime:
             config["Runtime"] = policy.strict_runtime
     return config
+
+
+def _network_mode(request: TaskRequest, policy: ContainerPolicy, sandbox: str | None) -> str:
+    if not has_task_network(request):
+        return NO_NETWORK
+    return policy.network if sandbox is None else f"container:{sandbox}"
+
+
+def _leaves_the_network_to_the_kernel(
+    request: TaskRequest, policy: ContainerPolicy, init: InitMount
+) -> bool:
+    """Tell whether a container without a network is made without the engine's part in that.
+
+    The kernel gives it a namespace with loopback alone either way. What the engine adds is a hosts
+    file, which the init's volume has, too, and 80 ms. A runtime such as gVisor's has a network
+    stack of its own.
+    """
+    if _network_mode(request, policy, None) != NO_NETWORK or not init.mountpoint:
+        return False
+    if request.profile is Profile.STRICT and policy.strict_runtime:
+        return False
+    return policy.runtime.has_kernels_network

@@ -1,17 +1,19 @@
 """Brings the ECS init into the engine, into a volume that tasks mount, and keeps it there.
 
 A volume is filled through a container that is never started, and that needs an image: one made
-from scratch, which holds the same program. The engine may be on another machine.
+from scratch, which holds the same files. The engine may be on another machine.
 """
 
 import asyncio
 import io
+import posixpath
 import secrets
 import stat
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -34,18 +36,28 @@ from ecs.errors import (
     ImageNotFoundError,
 )
 from ecs.tasks.container_spec import LABEL_DEADLINE
-from ecs.tasks.init_mount import LABEL_INIT, PROGRAM_NAME, VOLUME_NAME_PREFIX, InitMount
+from ecs.tasks.init_mount import (
+    HOSTS,
+    HOSTS_NAME,
+    LABEL_INIT,
+    PROGRAM_NAME,
+    VOLUME_NAME_PREFIX,
+    InitMount,
+)
 from ecs.tasks.old_images import delete_old_images, is_old
 from ecs.tasks.reaper import Reaper
 
 _log = structlog.get_logger()
 
 FILLER_NAME_PREFIX = VOLUME_NAME_PREFIX
-_MODE = 0o555
 _FILLER_SECONDS = 120
 """How long a container that fills the volume may be there; then the sweep deletes it."""
 _PAUSE_SECONDS = 5.0
 """Between two checks: whoever brings images that cannot be mounted into causes no more of them."""
+
+
+_Files = Mapping[str, tuple[bytes, int]]
+"""Each file's content and mode."""
 
 
 class InitVolume:
@@ -101,7 +113,7 @@ class InitVolume:
         """Bring the program into the engine; if that fails, have it tried again."""
         mount = InitMount.of(self._program)
         try:
-            await self._fill(mount)
+            mountpoint = await self._fill(mount)
         except EngineError as error:
             if str(error) != self._complaint:
                 _log.error("the init cannot be brought into the engine", error=str(error))
@@ -110,30 +122,36 @@ class InitVolume:
             return
         self._complaint = ""
         if self.mount is None:
-            self.mount = mount
+            self.mount = replace(mount, mountpoint=mountpoint)
             _log.info("init ready", volume=mount.volume)
             await self._delete_others(mount)
 
-    async def _fill(self, mount: InitMount) -> None:
-        await self._volume_creator.create(mount.volume, mount.labels)
+    async def _fill(self, mount: InitMount) -> str:
+        """Return where the volume is on the engine's host."""
+        mountpoint = await self._volume_creator.create(mount.volume, mount.labels)
         image = await self._image(mount)
         filler = f"{FILLER_NAME_PREFIX}{mount.digest}-{secrets.token_hex(4)}"
         try:
             await self._container_creator.create(filler, _filler_body(image, mount))
             if not await self._is_filled(filler, mount):
-                await self._archive_putter.put(filler, mount.path, _archive(self._program))
+                await self._archive_putter.put(filler, mount.path, _archive(self._files))
                 if not await self._is_filled(filler, mount):
                     raise EngineFailedError(f"the volume {mount.volume} did not take the program")
                 _log.info("volume filled", volume=mount.volume)
         finally:
             self._reaper.remove(filler)
+        return mountpoint
+
+    @property
+    def _files(self) -> _Files:
+        return {PROGRAM_NAME: (self._program, 0o555), HOSTS_NAME: (HOSTS, 0o444)}
 
     async def _is_filled(self, filler: str, mount: InitMount) -> bool:
         try:
-            archive = await self._archive_getter.get(filler, mount.program)
+            archive = await self._archive_getter.get(filler, f"{mount.path}/.")
         except EngineNotFoundError:
             return False
-        return _program_in(archive) == self._program
+        return self._files.items() <= _files_in(archive).items()
 
     async def _image(self, mount: InitMount) -> str:
         try:
@@ -142,7 +160,7 @@ class InitVolume:
             labels = " ".join(f'{name}="{value}"' for name, value in mount.labels.items())
             return await self._image_importer.import_layer(
                 mount.image,
-                _archive(self._program),
+                _archive(self._files),
                 [f"LABEL {labels}", f'ENTRYPOINT ["/{PROGRAM_NAME}"]'],
             )
 
@@ -171,24 +189,26 @@ def _filler_body(image: str, mount: InitMount) -> dict[str, object]:
     }
 
 
-def _archive(program: bytes) -> bytes:
+def _archive(files: _Files) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        entry = tarfile.TarInfo(PROGRAM_NAME)
-        entry.size, entry.mode = len(program), _MODE
-        tar.addfile(entry, io.BytesIO(program))
+        for name, (content, mode) in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
-def _program_in(archive: bytes) -> bytes | None:
-    """Return the one file of a tar, if it may be executed by everybody."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
-            entry = tar.next()
-            content = tar.extractfile(entry) if entry and entry.isreg() else None
-            # The engine puts the bits of the file's type beside its mode.
-            if entry is None or content is None or stat.S_IMODE(entry.mode) != _MODE:
-                return None
-            return content.read()
-    except tarfile.TarError:
-        return None
+def _files_in(archive: bytes) -> _Files:
+    """Return what a tar of one directory holds, nothing where it is none."""
+    files = {}
+    with (
+        suppress(tarfile.TarError),
+        tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar,
+    ):
+        for entry in tar:
+            content = tar.extractfile(entry) if entry.isreg() else None
+            if content is not None:
+                # The engine puts the bits of the file's type beside its mode.
+                files[posixpath.basename(entry.name)] = content.read(), stat.S_IMODE(entry.mode)
+    return files

@@ -34,8 +34,7 @@ from ecs.tasks.container_spec import (
     command,
     container_body,
     environment,
-    may_join,
-    network_of,
+    has_task_network,
 )
 from ecs.tasks.direct_run import DirectRun
 from ecs.tasks.ending import Ending, NotStartedError
@@ -176,10 +175,8 @@ class AsyncEndToEndContainerRunner:
             self._warm = None
 
     def _take_sandbox(self) -> Sandbox | None:
-        request = self._task.request
-        if may_join(request, self._policy):
-            network = network_of(request, self._policy)
-            self._sandbox = self._sandboxes.take(self._task.owner, network)
+        if has_task_network(self._task.request) and self._policy.runtime.has_kernels_network:
+            self._sandbox = self._sandboxes.take(self._task.owner)
         return self._sandbox
 
     def _release_sandbox(self) -> None:
@@ -253,8 +250,7 @@ class AsyncEndToEndContainerRunner:
             self._enter(RunnerState.CREATING)
         joined = sandbox.container if sandbox else None
         policy, is_last_way = self._policy, mount is None and sandbox is None
-        runtime_may_be_left = policy.runtime.may_be_left
-        if is_last_way and runtime_may_be_left:
+        if is_last_way and policy.runtime.may_be_left:
             policy = replace(policy, runtime=EngineRuntime())
         body = container_body(self._task, image, policy, mount, sandbox=joined)
         had_container, self._may_have_container = self._may_have_container, True
@@ -263,6 +259,7 @@ class AsyncEndToEndContainerRunner:
             return await finish_first(self._creator.create(self._task.container_name, body))
         except EngineRefusedError as error:
             self._may_have_container = had_container
-            if sandbox is not None or (runtime_may_be_left and not is_last_way):
-                raise NotStartedError(str(error)) from error
-            raise
+            if is_last_way:
+                raise
+            # What is ECS's own in it may be gone: a sandbox, a file, a runtime.
+            raise NotStartedError(str(error)) from error

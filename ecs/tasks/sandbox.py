@@ -38,13 +38,14 @@ class SandboxPolicy:
 
     instance: str
     runtime: EngineRuntime
+    network: str
     max_age_seconds: float
     max_run_seconds: float
     """How long a task may hold one that has just not reached that age."""
 
 
-def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, Any]:
-    """Return the body of ``POST /containers/create`` for a sandbox of the engine's ``network``.
+def sandbox_body(image: str, policy: SandboxPolicy) -> dict[str, Any]:
+    """Return the body of ``POST /containers/create`` for a sandbox.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerCreate
     """
@@ -61,7 +62,7 @@ def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, A
             LABEL_DEADLINE: str(int(time.time() + life_seconds)),
         },
         "HostConfig": {
-            "NetworkMode": network,
+            "NetworkMode": policy.network,
             "Memory": _MEMORY_BYTES,
             "MemorySwap": _MEMORY_BYTES,
             "PidsLimit": _PIDS,
@@ -84,9 +85,8 @@ def sandbox_body(image: str, network: str, policy: SandboxPolicy) -> dict[str, A
 class Sandbox:
     """A sandbox that runs. ``owner`` is whose tasks it served, ``None`` before the first one."""
 
-    def __init__(self, attached: AttachedContainer, network: str) -> None:
+    def __init__(self, attached: AttachedContainer) -> None:
         self.container = attached.container_id
-        self.network = network
         self.owner: str | None = None
         self.tasks = 0
         self.ended = asyncio.Event()
@@ -139,8 +139,6 @@ async def running_sandbox(
 ) -> AsyncIterator[Sandbox]:
     """Create and start a sandbox, and have it ready; leaving has it end by itself.
 
-    ``body`` is what ``sandbox_body`` returns.
-
     Whatever happens, a container of this name may be there afterwards.
 
     Raises:
@@ -148,7 +146,7 @@ async def running_sandbox(
         EngineError: the engine refused, failed or vanished, or what was started is no sandbox.
     """
     async with attached_container(api, name, body) as attached:
-        sandbox = Sandbox(attached, body["HostConfig"]["NetworkMode"])
+        sandbox = Sandbox(attached)
         listening = asyncio.create_task(sandbox.listen())
         try:
             await sandbox.get_ready()

@@ -1,8 +1,8 @@
 """The pool of network sandboxes: one for one task at a time, and never a task that waits for one.
 
-A network is the dearest part of a container's start, even one that reaches nothing. So some are
-held ready, each by a sandbox that the task's container joins. The pool keeps a few that anybody may
-take, and those that tasks gave back clean; what nobody takes for a while goes.
+A network is the dearest part of a container's start. So some are held ready, each by a sandbox that
+the task's container joins. The pool keeps a few that anybody may take, and those that tasks gave
+back clean; what nobody takes for a while goes.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Self
 
 import structlog
@@ -19,6 +18,7 @@ from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import AsyncContainerWaiter
 from ecs.errors import EngineError, EngineNotFoundError
 from ecs.tasks.admission import Admission
+from ecs.tasks.container_spec import NO_NETWORK
 from ecs.tasks.pooled_containers import PooledContainers, Setback
 from ecs.tasks.reaper import Reaper
 from ecs.tasks.sandbox import (
@@ -38,8 +38,6 @@ _log = structlog.get_logger()
 _PATIENCE_SECONDS = 1.0
 """How long the making of one gives way to tasks. Under an overload that never ends the pool would
 otherwise run dry, and every task take the slow way."""
-_DEMAND_SECONDS = 600.0
-"""How long after the last task that asked for one some of a network are kept ready."""
 _TEARDOWN_SECONDS = 30.0
 """How long the engine may take to end the container of a task that was answered."""
 _SOCKETS_LOOKS = 20
@@ -60,14 +58,11 @@ class Sandboxes:
         admission: Admission,
         reaper: Reaper,
         *,
-        task_network: str,
         policy: SandboxPolicy,
         rules: PoolRules,
         program_for: Callable[[str], bytes | None],
     ) -> None:
-        """Some of ``task_network`` are always kept ready; others as long as they are asked for."""
         self._api = api
-        self._task_network = task_network
         self._policy = policy
         self._rules = rules
         self._program_for = program_for
@@ -84,8 +79,6 @@ class Sandboxes:
         """Each with the time since when, the latest last."""
         self._held: set[Sandbox] = set()
         self._cleaning: dict[Sandbox, asyncio.Task[None]] = {}
-        self._asked: dict[str, float] = {}
-        """When a task asked for one, by network."""
         self._met = asyncio.Event()
         self._closing = False
         self._group = asyncio.TaskGroup()
@@ -114,7 +107,7 @@ class Sandboxes:
 
     def meet(self, machine: str) -> None:
         """Begin, now that the engine is known; ``machine`` is its ``uname -m``."""
-        if self._rules.maximum == 0:
+        if self._rules.maximum == 0 or not _is_worth_holding(self._policy.network):
             return
         program = self._program_for(machine)
         if program is None:
@@ -127,19 +120,18 @@ class Sandboxes:
         self._image = SandboxImage(self._api, program)
         self._met.set()
 
-    def take(self, owner: str, network: str) -> Sandbox | None:
+    def take(self, owner: str) -> Sandbox | None:
         """Return a sandbox for a task of ``owner``, or ``None`` at once if there is none.
 
         Give it back with ``release``.
         """
-        if self._image is None or self._closing or not _can_be_joined(network):
+        if self._image is None or self._closing:
             return None
-        self._asked[network] = time.monotonic()
         self.containers.notify()
-        sandbox = self._choose(owner, network)
+        sandbox = self._choose(owner)
         if sandbox is None:
             self.misses += 1
-            self._make_room_for(owner, network)
+            self._make_room_for(owner)
             return None
         self.hits += 1
         del self._idle[sandbox]
@@ -179,11 +171,10 @@ class Sandboxes:
         setback = Setback()
         while True:
             self._retire_idle()
-            network = self._next_network()
-            if network is None:
+            if not self._is_short():
                 await self.containers.change()
                 continue
-            error = await self.containers.make(partial(self._new, network))
+            error = await self.containers.make(self._new)
             if error is None:
                 setback = Setback()
                 continue
@@ -191,57 +182,47 @@ class Sandboxes:
             _log.warning("no sandbox could be made", error=str(error), pause_seconds=pause_seconds)
             await asyncio.sleep(pause_seconds)
 
-    def _choose(self, owner: str, network: str) -> Sandbox | None:
-        idle = [s for s in self._idle if s.network == network and not self._rules.is_too_old(s)]
+    def _choose(self, owner: str) -> Sandbox | None:
+        idle = [s for s in self._idle if not self._rules.is_too_old(s)]
         used = [s for s in idle if s.owner is not None and self._rules.may_have(s, owner)]
         fresh = [s for s in idle if s.owner is None]
         # The one used last, so that those which are too many stay idle.
         return used[-1] if used else next(iter(fresh), None)
 
-    def _make_room_for(self, owner: str, network: str) -> None:
+    def _make_room_for(self, owner: str) -> None:
         """Where the pool is full, let the longest idle one go that ``owner`` may not have."""
         if len(self.containers) >= self._rules.maximum:
             for sandbox in self._idle:
-                if sandbox.network != network or not self._rules.may_have(sandbox, owner):
-                    self._retire(sandbox, "room for another")
+                if not self._rules.may_have(sandbox, owner):
+                    self._retire(sandbox, "room for another key")
                     return
 
-    def _next_network(self) -> str | None:
-        """Return of which network the fewest are ready, ``None`` if enough are of each."""
+    def _is_short(self) -> bool:
+        """Tell whether fewer are ready for anybody than there should be, and one more may be."""
         if self._closing or len(self.containers) >= self._rules.maximum:
-            return None
-        ready = self._ready()
-        short = [name for name in self._wanted() if ready[name] < self._rules.minimum]
-        return min(short, key=lambda name: ready[name], default=None)
+            return False
+        return self._ready() < self._rules.minimum
 
-    def _wanted(self) -> list[str]:
-        """Return the networks of which some are to be ready, the one asked for last first."""
-        oldest = time.monotonic() - _DEMAND_SECONDS
-        lately = sorted(self._asked, key=lambda name: self._asked[name], reverse=True)
-        wanted = [name for name in lately if self._asked[name] > oldest]
-        return list(filter(_can_be_joined, dict.fromkeys([*wanted, self._task_network])))
-
-    def _ready(self) -> Counter[str]:
-        """Count those that anybody may take, by network."""
-        return Counter(s.network for s in self._idle if self._rules.is_for_anybody(s))
+    def _ready(self) -> int:
+        """Count those that anybody may take."""
+        return sum(map(self._rules.is_for_anybody, self._idle))
 
     def _retire_idle(self) -> None:
-        ready, wanted = self._ready(), self._wanted()
+        ready = self._ready()
         for sandbox, since in list(self._idle.items()):
-            minimum = self._rules.minimum if sandbox.network in wanted else 0
             is_for_anybody = self._rules.is_for_anybody(sandbox)
             if self._rules.is_too_old(sandbox):
                 self._retire(sandbox, "age")
             elif time.monotonic() - since > self._rules.idle_seconds and (
-                ready[sandbox.network] > minimum or not is_for_anybody
+                ready > self._rules.minimum or not is_for_anybody
             ):
                 self._retire(sandbox, "not needed")
-                ready[sandbox.network] -= is_for_anybody
+                ready -= is_for_anybody
 
     @asynccontextmanager
-    async def _new(self, network: str, name: str) -> AsyncIterator[Sandbox]:
+    async def _new(self, name: str) -> AsyncIterator[Sandbox]:
         assert self._image is not None  # it is there before the first one is made
-        body = sandbox_body(await self._image.ensure(), network, self._policy)
+        body = sandbox_body(await self._image.ensure(), self._policy)
         async with running_sandbox(self._api, name, body) as sandbox:
             yield sandbox
 
@@ -293,6 +274,6 @@ class Sandboxes:
         _log.debug("sandbox retired", sandbox=sandbox.container, reason=reason, tasks=sandbox.tasks)
 
 
-def _can_be_joined(network: str) -> bool:
-    """Tell whether a sandbox can hold such a network for others."""
-    return network != "host" and not network.startswith("container:")
+def _is_worth_holding(network: str) -> bool:
+    """Tell whether a network takes time to be made, and can be joined."""
+    return network not in (NO_NETWORK, "host") and not network.startswith("container:")

@@ -239,7 +239,8 @@ class FakeEngine(ScriptedServer):
             await connection.answer(404, {"message": f"no such file: {request.query['path']}"})
 
     async def _create_volume(self, request: Request, connection: Connection) -> None:
-        await connection.answer(201, {"Name": request.body["Name"]})
+        name = request.body["Name"]
+        await connection.answer(201, {"Name": name, "Mountpoint": f"/volumes/{name}"})
 
     async def _list_volumes(self, _: Request, connection: Connection) -> None:
         await connection.answer(200, {"Volumes": None})

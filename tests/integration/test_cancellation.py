@@ -48,7 +48,7 @@ def leaving_nothing(
         chosen |= {"spool_memory_bytes": 1024, **settings}
         async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
             # The first requests open connections that stay.
-            await ecs.run("true")
+            await ecs.run("true", network=Network.NONE)
             await eventually(ecs.is_ready, 30)
             traces = Traces(ecs, engine)
             misses = missed(ecs)

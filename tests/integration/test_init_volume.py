@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from ecs.native import init_program
 from ecs.tasks import init_mount, init_volume, old_images
-from ecs.tasks.init_mount import InitMount
+from ecs.tasks.init_mount import HOSTS, InitMount
 from ecs.tasks.init_volume import InitVolume
 from ecs.tasks.model import Network
 from ecs.tasks.states import Outcome
@@ -102,9 +102,10 @@ async def test_the_volume_is_made_and_filled_and_says_what_it_is(
 ) -> None:
     await init.prepare(MACHINE)
 
-    assert init.mount == mount
-    assert content(engine, mount) == {"init": (program, 0o555)}
-    labels = engine.client.api.inspect_volume(mount.volume)["Labels"]
+    volume = engine.client.api.inspect_volume(mount.volume)
+    assert init.mount == InitMount(mount.digest, volume["Mountpoint"])
+    assert is_whole(engine, mount, program)
+    labels = volume["Labels"]
     assert labels[init_mount.LABEL_INIT] == mount.digest
     assert "ECS" in labels["ecs.purpose"]
     image = engine.client.images.get(str(mount.image))
@@ -127,11 +128,11 @@ async def test_a_volume_with_something_else_in_it_is_filled_again(
 ) -> None:
     init._program = program[: len(program) // 2]  # as if the engine had died within
     await init._fill(mount)
-    assert content(engine, mount) != {"init": (program, 0o555)}
+    assert not is_whole(engine, mount, program)
 
     await init.prepare(MACHINE)
 
-    assert content(engine, mount) == {"init": (program, 0o555)}
+    assert is_whole(engine, mount, program)
 
 
 async def test_tasks_go_on_when_the_volume_is_removed_and_it_comes_back(
@@ -154,7 +155,8 @@ async def test_tasks_go_on_when_the_volume_is_removed_and_it_comes_back(
 
 
 def is_whole(engine: EngineProbe, mount: InitMount, program: bytes) -> bool:
-    return content(engine, mount) == {"init": (program, 0o555)}
+    expected = {"init": (program, 0o555), "hosts": (HOSTS, 0o444)}
+    return content(engine, mount) == expected
 
 
 @pytest.mark.parametrize(

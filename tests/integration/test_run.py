@@ -26,7 +26,7 @@ from tests.ways import (
     ONE_WAY,
     THREE_WAYS,
     THREE_WAYS_ON_DEMAND,
-    THREE_WAYS_WITHOUT_NETWORK,
+    WAYS_WITHOUT_NETWORK,
     Way,
     WayCaller,
     calling_on,
@@ -40,7 +40,7 @@ RESULT = Draft202012Validator(load_schema("task_result"))
 @pytest.fixture
 async def service(shared_ecservice: StartService, ecservice: StartService, way: Way) -> ECService:
     # What was asked for in the last minute is another test's.
-    start = ecservice if way.is_on_demand else shared_ecservice
+    start = ecservice if way is Way.WARM_ON_DEMAND else shared_ecservice
     return await start(
         **environment(way), ECS_MAX_REQUEST_BYTES=str(64 * 2**20), ECS_STOP_GRACE_SECONDS="1"
     )
@@ -160,7 +160,7 @@ async def test_an_image_from_scratch_runs_its_one_program(caller: Caller) -> Non
     assert answer.stdout == b"hello\n"
 
 
-@THREE_WAYS_WITHOUT_NETWORK
+@WAYS_WITHOUT_NETWORK
 async def test_network_none_leaves_loopback_alone(caller: Caller) -> None:
     alone = await caller.run("ls", "/sys/class/net", network="none")
     connected = await caller.run("ls", "/sys/class/net")
@@ -241,7 +241,7 @@ async def test_more_processes_than_allowed_cannot_be_forked(caller: Caller) -> N
     assert b"can't fork" in answer.stderr
 
 
-@THREE_WAYS_WITHOUT_NETWORK
+@WAYS_WITHOUT_NETWORK
 async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     script = """
         id -u; id -g; ls /sys/class/net; grep CapBnd /proc/self/status
@@ -264,7 +264,7 @@ async def test_the_strict_profile_takes_everything_away(caller: Caller) -> None:
     ]
 
 
-@THREE_WAYS_WITHOUT_NETWORK
+@WAYS_WITHOUT_NETWORK
 async def test_in_the_strict_profile_an_images_volume_is_bounded_too(caller: Caller) -> None:
     script = "df -k /data | tail -1 | awk '{print $2}'; echo x > /data/file && cat /data/file"
 

@@ -159,8 +159,8 @@ async def test_a_task_whose_sandbox_dies_under_its_hands_starts_cold(
         await ready(ecs)
         take = ecs.sandboxes.take
 
-        def take_and_harm(owner: str, network: str) -> Sandbox | None:
-            sandbox = take(owner, network)
+        def take_and_harm(owner: str) -> Sandbox | None:
+            sandbox = take(owner)
             if sandbox is not None:
                 harm(engine, sandbox.container)
                 monkeypatch.setattr(ecs.sandboxes, "take", take)

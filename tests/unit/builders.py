@@ -68,7 +68,6 @@ def no_sandboxes(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> 
         api,
         admission,
         reaper,
-        task_network="bridge",
         policy=sandbox_policy(),
         rules=POOL_RULES,
         program_for=lambda _: None,
@@ -77,7 +76,9 @@ def no_sandboxes(api: DockerRemoteApi, admission: Admission, reaper: Reaper) -> 
 
 def sandbox_policy() -> SandboxPolicy:
     """An operator's policy for sandboxes."""
-    return SandboxPolicy("here", EngineRuntime(), max_age_seconds=600.0, max_run_seconds=60.0)
+    return SandboxPolicy(
+        "here", EngineRuntime(), "bridge", max_age_seconds=600.0, max_run_seconds=60.0
+    )
 
 
 def container_policy(**fields: Any) -> ContainerPolicy:

@@ -42,8 +42,8 @@ async def test_the_volume_is_filled_once(ecs: Ecs, fake: FakeEngine) -> None:
     assert ecs.init.mount
     (put,) = fake.asked("put_archive")
     with tarfile.open(fileobj=io.BytesIO(put.body)) as archive:
-        (entry,) = archive
-        assert (entry.name, entry.mode, entry.uid) == ("init", 0o555, 0)
+        entries = [(entry.name, entry.mode, entry.uid) for entry in archive]
+        assert entries == [("init", 0o555, 0), ("hosts", 0o444, 0)]
 
 
 @pytest.mark.parametrize(

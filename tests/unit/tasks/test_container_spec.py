@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs.docker_remote_api.images import LocalImage
-from ecs.tasks.container_spec import command, container_body, may_join
+from ecs.tasks.container_spec import command, container_body, warm_body
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.model import Network, Profile, Resources, TraceContext
 from ecs.tasks.runtime import EngineRuntime
@@ -167,34 +167,25 @@ def test_the_network_is_the_operators_or_none(
     assert created["HostConfig"]["NetworkMode"] == mode
 
 
-@pytest.mark.parametrize("profile", Profile)
-@pytest.mark.parametrize("network", Network)
-def test_a_sandbox_takes_the_place_of_the_network_alone(network: Network, profile: Profile) -> None:
+@pytest.mark.parametrize(
+    ("network", "profile", "mode"),
+    [
+        (Network.DEFAULT, Profile.STANDARD, "container:0123"),
+        (Network.NONE, Profile.STANDARD, "none"),
+        (Network.DEFAULT, Profile.STRICT, "none"),
+    ],
+)
+def test_a_sandbox_takes_the_place_of_the_operators_network_alone(
+    network: Network, profile: Profile, mode: str
+) -> None:
     task, policy = builders.task(network=network, profile=profile), builders.container_policy()
 
     without = container_body(task, IMAGE, policy, None)
     within = container_body(task, IMAGE, policy, None, sandbox="0123")
 
-    assert within["HostConfig"].pop("NetworkMode") == "container:0123"
+    assert within["HostConfig"].pop("NetworkMode") == mode
     del without["HostConfig"]["NetworkMode"]
     assert within == without
-
-
-@pytest.mark.parametrize(
-    ("profile", "strict_runtime", "joins"),
-    [
-        (Profile.STANDARD, "", True),
-        (Profile.STRICT, "", True),
-        (Profile.STANDARD, "runsc", True),
-        (Profile.STRICT, "runsc", False),
-    ],
-)
-def test_a_task_whose_runtime_has_a_network_of_its_own_joins_no_other(
-    profile: Profile, strict_runtime: str, joins: bool
-) -> None:
-    policy = builders.container_policy(strict_runtime=strict_runtime)
-
-    assert may_join(builders.task_request(profile=profile), policy) is joins
 
 
 def test_the_standard_profile_drops_the_capabilities_that_a_task_has_no_use_for() -> None:
@@ -323,6 +314,57 @@ def test_with_the_init_a_container_differs_in_what_it_starts_and_holds(
     for key in ("Entrypoint", "Cmd"):
         without.pop(key, None)
     assert with_init == without | dict.fromkeys(["OpenStdin", "StdinOnce", "AttachStdin"], True)
+
+
+NO_NETWORK: dict[str, Any] = {"network": Network.NONE}
+
+
+@pytest.mark.parametrize("mountpoint", ["", "/volumes/it"])
+@pytest.mark.parametrize(
+    ("request_fields", "policy_fields", "without_the_engine"),
+    [
+        ({}, {}, False),
+        (NO_NETWORK, {}, True),
+        (STRICT, {}, True),
+        ({}, {"network": "none"}, True),
+        (STRICT, {"strict_runtime": "runsc"}, False),
+        (NO_NETWORK, {"strict_runtime": "runsc"}, True),
+        (NO_NETWORK, {"runtime": EngineRuntime("runsc")}, False),
+        (NO_NETWORK, {"runtime": EngineRuntime("crun")}, True),
+    ],
+)
+def test_without_a_network_the_engine_has_no_part_in_it_where_the_kernel_can_do_it_alone(
+    request_fields: dict[str, Any],
+    policy_fields: dict[str, Any],
+    without_the_engine: bool,
+    mountpoint: str,
+) -> None:
+    task = builders.task(**request_fields)
+    policy = builders.container_policy(**policy_fields)
+    mount = InitMount("0123456789ab", mountpoint)
+
+    cold = container_body(task, IMAGE, policy, mount)
+    warm = warm_body(task.request, IMAGE, policy, mount, life_seconds=1.0)
+
+    hosts = {
+        "Type": "bind",
+        "Source": "/volumes/it/hosts",
+        "Target": "/etc/hosts",
+        "ReadOnly": True,
+    }
+    is_so = bool(mountpoint) and without_the_engine
+    for created in (cold, warm):
+        assert created.get("NetworkDisabled", False) is is_so
+        assert created["HostConfig"]["Mounts"] == [mount.as_engine_mount()] + is_so * [hosts]
+
+
+def test_a_container_in_a_sandbox_has_the_sandboxs_hosts_file() -> None:
+    task, mount = builders.task(), InitMount("0123456789ab", "/volumes/it")
+
+    body = container_body(task, IMAGE, builders.container_policy(), mount, sandbox="0123")
+
+    assert "NetworkDisabled" not in body
+    assert body["HostConfig"]["Mounts"] == [mount.as_engine_mount()]
 
 
 def test_with_the_init_nothing_in_the_container_tells_what_is_run() -> None:

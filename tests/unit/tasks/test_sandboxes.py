@@ -39,8 +39,8 @@ class Pool:
         expected = {"starting": 0, "idle": number, "cleaning": 0}
         await eventually(lambda: expected.items() <= self.sandboxes.counts.items())
 
-    def take(self, owner: str = "mine", network: str = "bridge") -> Sandbox:
-        sandbox = self.sandboxes.take(owner, network)
+    def take(self, owner: str = "mine") -> Sandbox:
+        sandbox = self.sandboxes.take(owner)
         assert sandbox
         return sandbox
 
@@ -71,8 +71,7 @@ async def pool(
                 api,
                 admission,
                 reaper,
-                task_network=network,
-                policy=builders.sandbox_policy(),
+                policy=dataclasses.replace(builders.sandbox_policy(), network=network),
                 rules=dataclasses.replace(builders.POOL_RULES, **rules),
                 program_for=lambda known: program if known == "x86_64" else None,
             ) as sandboxes,
@@ -97,9 +96,9 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sandbox_may_do_nothing_and_reaches_nothing() -> None:
-    policy = builders.sandbox_policy()
+    policy = dataclasses.replace(builders.sandbox_policy(), network="tasks")
 
-    body = sandbox_body("sha256:0", "tasks", policy)
+    body = sandbox_body("sha256:0", policy)
     host = body["HostConfig"]
 
     assert body["User"] == "65534:65534"
@@ -152,7 +151,7 @@ async def test_one_that_is_taken_is_replaced_until_there_are_as_many_as_may_be()
             the.take()
             assert the.sandboxes.counts["held"] == held
 
-        assert the.sandboxes.take("mine", "bridge") is None
+        assert the.sandboxes.take("mine") is None
         assert (the.sandboxes.hits, the.sandboxes.misses) == (3, 1)
         assert the.sandboxes.containers.made == 3
         assert the.sandboxes.containers.making_seconds > 0
@@ -199,53 +198,18 @@ async def test_where_the_pool_is_full_the_longest_idle_one_of_another_makes_room
         await the.idle(1)
         await the.serve("mine")
 
-        assert the.sandboxes.take("yours", "bridge") is None
+        assert the.sandboxes.take("yours") is None
         await the.idle(1)
 
         assert the.take("yours").owner == "yours"
-        assert the.sandboxes.retired == {"room for another": 1}
-
-
-async def test_those_without_a_network_are_kept_ready_as_long_as_tasks_ask_for_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with pool(maximum=4, minimum=1, idle_seconds=0.0) as the:
-        await the.idle(1)
-        assert the.sandboxes.take("mine", "none") is None
-        await the.idle(2)
-
-        taken = [the.take(network="none"), the.take(network="bridge")]
-        assert [sandbox.network for sandbox in taken] == ["none", "bridge"]
-        await the.idle(2)
-
-        monkeypatch.setattr(pool_module, "_DEMAND_SECONDS", 0.0)
-        await the.idle(1)
-        assert the.take().network == "bridge"
-        assert the.sandboxes.retired == {"not needed": 1}
-
-
-async def test_where_the_pool_is_full_one_of_another_network_makes_room() -> None:
-    async with pool(maximum=1, minimum=1) as the:
-        await the.idle(1)
-
-        assert the.sandboxes.take("mine", "none") is None
-        await eventually(lambda: the.sandboxes.retired == {"room for another": 1})
-        await the.idle(1)
-        assert the.take(network="none").network == "none"
-
-
-async def test_where_tasks_have_no_network_at_all_sandboxes_have_none() -> None:
-    async with pool(maximum=2, minimum=1, network="none") as the:
-        await the.idle(1)
-
-        assert the.take(network="none").network == "none"
+        assert the.sandboxes.retired == {"room for another key": 1}
 
 
 async def test_a_miss_of_their_own_owner_costs_nobody_a_sandbox() -> None:
     async with pool(maximum=1, minimum=1) as the:
         await the.idle(1)
         sandbox = the.take("mine")
-        assert the.sandboxes.take("mine", "bridge") is None
+        assert the.sandboxes.take("mine") is None
         the.sandboxes.release(sandbox, NO_TASK)
         await the.idle(1)
 
@@ -334,7 +298,7 @@ async def test_one_is_looked_at_only_when_the_tasks_container_has_ended() -> Non
         the.sandboxes.release(sandbox, sandbox_container.container_id)  # it runs
         await eventually(lambda: the.engine.count("wait"))
         assert the.sandboxes.counts["cleaning"] == 1
-        assert the.sandboxes.take("mine", "bridge") is None
+        assert the.sandboxes.take("mine") is None
 
 
 async def test_a_task_that_is_not_seen_to_end_costs_its_sandbox() -> None:
@@ -414,6 +378,7 @@ async def test_what_starts_but_is_no_sandbox_is_not_handed_out() -> None:
     "setting",
     [
         {"maximum": 0},
+        {"network": "none"},
         {"network": "host"},
         {"network": "container:other"},
         {"program": None},
@@ -422,7 +387,7 @@ async def test_what_starts_but_is_no_sandbox_is_not_handed_out() -> None:
 )
 async def test_without_a_use_for_sandboxes_there_are_none(setting: dict[str, Any]) -> None:
     async with pool(**setting) as the:
-        assert the.sandboxes.take("mine", setting.get("network", "bridge")) is None
+        assert the.sandboxes.take("mine") is None
         assert the.sandboxes.misses == 0
         assert not the.engine.requests
 
