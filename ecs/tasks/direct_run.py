@@ -25,6 +25,7 @@ from ecs.errors import (
     EngineRefusedError,
 )
 from ecs.tasks.ending import (
+    KILL_PATIENCE_SECONDS,
     SIGKILL_EXIT_CODE,
     Ending,
     NotStartedError,
@@ -35,8 +36,6 @@ from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome, RunnerState
 
 _NOT_STARTED_OUTCOMES = {126: Outcome.NOT_EXECUTABLE, 127: Outcome.NOT_FOUND}
-_KILL_PATIENCE_SECONDS = 30.0
-"""How long a killed container may take to end: the engine tears its network down meanwhile."""
 _COLLECT_PATIENCE_SECONDS = 30.0
 """How long after the exit the last output may take."""
 
@@ -146,7 +145,7 @@ class DirectRun:
             await self._kill(container, exited)
             return Outcome.OUTPUT_LIMIT
         if not await self._signal(container, "SIGTERM"):
-            await bounded_wait(exited, _KILL_PATIENCE_SECONDS, "it did not end")
+            await bounded_wait(exited, KILL_PATIENCE_SECONDS, "it did not end")
             return Outcome.EXITED  # by itself, in the very moment of its deadline
         await asyncio.wait({exited}, timeout=self._stop_grace_seconds)
         if not exited.done():
@@ -155,7 +154,7 @@ class DirectRun:
 
     async def _kill(self, container: str, exited: asyncio.Task[int]) -> None:
         await self._signal(container, "SIGKILL")
-        await bounded_wait(exited, _KILL_PATIENCE_SECONDS, "it did not end after SIGKILL")
+        await bounded_wait(exited, KILL_PATIENCE_SECONDS, "it did not end after SIGKILL")
 
     async def _signal(self, container: str, signal: str) -> bool:
         """Return whether there was a process to signal."""

@@ -12,6 +12,10 @@ from ecs.tasks.states import Outcome
 T = TypeVar("T")
 
 SIGKILL_EXIT_CODE = 128 + 9
+INIT_FAILED_EXIT_CODE = 125
+"""The ECS init's own, where it could not do its work."""
+KILL_PATIENCE_SECONDS = 30.0
+"""How long a killed container may take to end: the engine tears its network down meanwhile."""
 
 
 class NotStartedError(Exception):

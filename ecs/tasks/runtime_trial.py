@@ -24,7 +24,7 @@ from ecs.docker_remote_api.containers import (
 from ecs.docker_remote_api.images import AsyncImageInspector, LocalImage
 from ecs.tasks.admission import Admission
 from ecs.tasks.container_spec import LABEL_INSTANCE, ContainerPolicy, warm_body
-from ecs.tasks.ending import SIGKILL_EXIT_CODE
+from ecs.tasks.ending import INIT_FAILED_EXIT_CODE, SIGKILL_EXIT_CODE
 from ecs.tasks.finish_first import finish_first
 from ecs.tasks.init_frame import InitFrame, new_token
 from ecs.tasks.init_mount import InitMount
@@ -47,7 +47,6 @@ _SMALL_MEMORY_BYTES = 6 * 1024 * 1024
 _LARGE_ARGUMENT_BYTES = 8 * 1024 * 1024
 """More than that, which the init reads into memory. Where it can, it then fails to start it."""
 _GRACE_SECONDS = 1.0
-_INIT_FAILED_EXIT_CODE = 125
 
 
 class RuntimeTrialError(Exception):
@@ -135,7 +134,7 @@ class RuntimeTrial:
         other = replace(default, runtime=candidate)
         # The first of each also reads into memory what the others find there.
         expected = await self._run(default)
-        if expected.trailer is None or expected.exit_code != _INIT_FAILED_EXIT_CODE:
+        if expected.trailer is None or expected.exit_code != INIT_FAILED_EXIT_CODE:
             raise RuntimeTrialError(f"the engine's default runtime answers {expected}")
         await self._same(other, expected)
         await self._check_limits(other)
@@ -163,7 +162,7 @@ class RuntimeTrial:
         # The init's own process is one more than these.
         alone = replace(wanted.resources, pids=0)
         answer = await self._run(replace(wanted, resources=alone))
-        if answer.exit_code != _INIT_FAILED_EXIT_CODE or answer.trailer is not None:
+        if answer.exit_code != INIT_FAILED_EXIT_CODE or answer.trailer is not None:
             raise RuntimeTrialError(f"the limit of processes has no effect: {answer}")
         answer = await self._run(wanted, is_killed=True)
         if answer.exit_code != SIGKILL_EXIT_CODE:

@@ -31,4 +31,4 @@ async def ecs(fake: FakeEngine, tmp_path: Path) -> AsyncIterator[Ecs]:
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait half a second for what the engine owes at the end of a task."""
     monkeypatch.setattr(direct_run, "_COLLECT_PATIENCE_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(direct_run, "_KILL_PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(direct_run, "KILL_PATIENCE_SECONDS", PATIENCE_SECONDS)

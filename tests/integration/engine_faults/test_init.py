@@ -32,7 +32,7 @@ async def ecs(
 ) -> AsyncIterator[Ecs]:
     """ECS in the belief that the engine has the init."""
     monkeypatch.setattr(init_run, "_BACKSTOP_SECONDS", 0.1)
-    monkeypatch.setattr(init_run, "_KILL_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(init_run, "KILL_PATIENCE_SECONDS", 0.5)
     async with ecs_on(fake, tmp_path, stop_grace_seconds=0.1) as ecs:
         ecs.init.mount = INIT
         yield ecs
