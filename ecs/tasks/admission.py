@@ -35,15 +35,17 @@ class Admission:
         self.max_starting = max_starting
         self.max_running = max_running
         self.max_queued = max_queued
-        self._in_lane = 0
+        self._in_lane = self._running = 0
         self._cleaning = 0
-        self._running = 0
+        self._refilling = False
         self._queues: Queues = OrderedDict()
+        """Tasks that wait for a place among the running and one in the lane."""
         self._ready: Queues = OrderedDict()
+        """Tasks whose container is started already: they need no place in the lane."""
         self._returning: Line = OrderedDict()
+        """Tasks among the running that wait to come back into the lane."""
         self._cleanups: Line = OrderedDict()
         self._refills: Line = OrderedDict()
-        self._refilling = False
         self._busy_since = 0.0
         self._grants_while_busy = 0
 
@@ -109,10 +111,10 @@ class Admission:
         if self.queue_length == 0:
             self._busy_since, self._grants_while_busy = time.monotonic(), 0
         queues = self._queues if needs_lane else self._ready
-        give_back = self._give_begin_back if needs_lane else self.end
+        give_back = self._give_both_back if needs_lane else self.end
         try:
             async with asyncio.timeout(timeout_seconds):
-                await self._granted(queues.setdefault(owner, OrderedDict()), give_back)
+                await self._wait_in(queues.setdefault(owner, OrderedDict()), give_back)
         except TimeoutError as error:
             raise QueueTimedOutError(
                 f"the task waited {timeout_seconds:g} seconds for its turn",
@@ -129,7 +131,7 @@ class Admission:
 
     async def enter_lane(self) -> None:
         """Wait for a place in the lane, ahead of the queue: the task is already under way."""
-        await self._granted(self._returning, self.leave_lane)
+        await self._wait_in(self._returning, self.leave_lane)
 
     def leave_lane(self) -> None:
         """Give the place in the lane back."""
@@ -139,7 +141,7 @@ class Admission:
     @asynccontextmanager
     async def cleanup(self) -> AsyncIterator[None]:
         """Hold a place in the lane: behind the tasks, but never behind them for long."""
-        await self._granted(
+        await self._wait_in(
             self._cleanups, self._leave_cleanup, patience_seconds=_CLEANUP_PATIENCE_SECONDS
         )
         try:
@@ -153,13 +155,13 @@ class Admission:
 
         One at a time has a place. It gives way for ``patience_seconds``, infinity for ever.
         """
-        await self._granted(self._refills, self._leave_refill, patience_seconds=patience_seconds)
+        await self._wait_in(self._refills, self._leave_refill, patience_seconds=patience_seconds)
         try:
             yield
         finally:
             self._leave_refill()
 
-    async def _granted(
+    async def _wait_in(
         self, line: Line, give_back: Callable[[], None], *, patience_seconds: float = math.inf
     ) -> None:
         grant: Grant = asyncio.get_running_loop().create_future()
@@ -173,6 +175,10 @@ class Admission:
                 give_back()
             raise
 
+    def _give_both_back(self) -> None:
+        self._running -= 1
+        self.leave_lane()
+
     def _leave_cleanup(self) -> None:
         self._cleaning -= 1
         self.leave_lane()
@@ -181,56 +187,66 @@ class Admission:
         self._refilling = False
         self.leave_lane()
 
-    def _give_begin_back(self) -> None:
-        self._running -= 1
-        self.leave_lane()
-
     def _grant(self) -> None:
-        while grant := self._next_to_run(self._ready):
+        """Give out whatever places are free."""
+        while grant := self._take_task(self._ready):
             grant.set_result(None)
-        while self._in_lane < self.max_starting:
-            grant = self._next()
-            if grant is None:
-                return
+        while self._in_lane < self.max_starting and (grant := self._take_next()):
             self._in_lane += 1
             grant.set_result(None)
 
-    def _next(self) -> Grant | None:
-        # One place is kept from deletions and refills: a hanging engine call must not stop every
-        # start.
-        may_clean = self._cleaning + self._refilling < max(1, self.max_starting - 1)
-        cleanup = _first(self._cleanups) if may_clean else None
-        refill = _soonest(self._refills) if may_clean and not self._refilling else None
-        now = time.monotonic()
-        if cleanup and now > self._cleanups[cleanup]:
-            return self._next_cleanup()
-        if refill and now > self._refills[refill]:
-            return self._next_refill(refill)
-        if _first(self._returning):
-            return self._returning.popitem(last=False)[0]
-        if grant := self._next_to_run(self._queues):
-            return grant
-        if cleanup:
-            return self._next_cleanup()
-        # Nor does a refill take the last place from the task that comes next.
-        last = self._in_lane + 1 == self.max_starting > 1
-        return self._next_refill(refill) if refill and not last else None
+    def _take_next(self) -> Grant | None:
+        """Take out of its line whoever is the next to enter the lane: the first of these."""
+        return (
+            self._take_cleanup(only_overdue=True)
+            or self._take_refill(only_overdue=True)
+            or self._take_returning()
+            or self._take_task(self._queues)
+            or self._take_cleanup()
+            or self._take_refill()
+        )
 
-    def _next_cleanup(self) -> Grant:
+    def _take_cleanup(self, *, only_overdue: bool = False) -> Grant | None:
+        if not self._may_clean_or_refill():
+            return None
+        grant = _first(self._cleanups)
+        if grant is None or (only_overdue and not _is_overdue(self._cleanups, grant)):
+            return None
+        del self._cleanups[grant]
         self._cleaning += 1
-        return self._cleanups.popitem(last=False)[0]
+        return grant
 
-    def _next_refill(self, refill: Grant) -> Grant:
+    def _take_refill(self, *, only_overdue: bool = False) -> Grant | None:
+        if self._refilling or not self._may_clean_or_refill():
+            return None
+        grant = _soonest(self._refills)
+        if grant is None:
+            return None
+        if not _is_overdue(self._refills, grant):
+            # Nor does it take the last of several places from the task that comes next.
+            is_last_place = self._in_lane + 1 == self.max_starting > 1
+            if only_overdue or is_last_place:
+                return None
+        del self._refills[grant]
         self._refilling = True
-        del self._refills[refill]
-        return refill
+        return grant
 
-    def _next_to_run(self, queues: Queues) -> Grant | None:
-        if self._running < self.max_running and (grant := _next_in_turn(queues)):
+    def _take_returning(self) -> Grant | None:
+        grant = _first(self._returning)
+        if grant is not None:
+            del self._returning[grant]
+        return grant
+
+    def _take_task(self, queues: Queues) -> Grant | None:
+        if self._running < self.max_running and (grant := _take_in_turn(queues)):
             self._running += 1
             self._grants_while_busy += 1
             return grant
         return None
+
+    def _may_clean_or_refill(self) -> bool:
+        # Of several places these leave one: a hanging engine call must not stop every start.
+        return self._cleaning + self._refilling < max(1, self.max_starting - 1)
 
     def _predicted_wait_seconds(self) -> float | None:
         if self._grants_while_busy < _MIN_GRANTS_TO_PREDICT:
@@ -239,7 +255,8 @@ class Admission:
         return self.queue_length * seconds_per_grant
 
 
-def _next_in_turn(queues: Queues) -> Grant | None:
+def _take_in_turn(queues: Queues) -> Grant | None:
+    """Take out the first task of the owner whose turn it is."""
     while queues:
         owner, line = queues.popitem(last=False)
         if _first(line):
@@ -258,6 +275,11 @@ def _first(line: Line) -> Grant | None:
             return grant
         del line[grant]
     return None
+
+
+def _is_overdue(line: Line, grant: Grant) -> bool:
+    """Tell whether somebody who waits gives way no longer."""
+    return time.monotonic() > line[grant]
 
 
 def _soonest(line: Line) -> Grant | None:

@@ -116,7 +116,7 @@ class InitRun:
         self._enter(RunnerState.RUNNING)
 
     async def _watch(self, container: str, output: OutputChunks) -> bool:
-        """Collect the output to its end; return whether the container was killed for that end."""
+        """Collect the output to its end; return whether it took killing the container."""
         with first_error():
             async with asyncio.TaskGroup() as group:
                 collected = group.create_task(self._collect(output))
