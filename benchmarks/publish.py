@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.bench import NETWORKS, Section
+from benchmarks.document import NotPublishableError, with_place_filled
 from benchmarks.figures import published_figures
 from benchmarks.plot import draw, draw_poisson
 from benchmarks.tables import ALWAYS, POISSON_PLOT, TABLES, tables
@@ -20,10 +21,6 @@ FIGURES, PLOT = "performance.json", "performance.svg"
 
 APART = "front_door"
 """It may be measured apart, and tells its own date."""
-
-
-class NotPublishableError(ValueError):
-    """The run does not have what the documents tell, or the document has no place for it."""
 
 
 def publish(run: Section, docs: Path) -> None:
@@ -40,7 +37,7 @@ def publish(run: Section, docs: Path) -> None:
     document = docs / DOCUMENT
     text = document.read_text(encoding="utf-8")
     for name, table in told.items():
-        text = with_table(text, name, table)
+        text = with_place_filled(text, f"benchmarks.publish, {name}", table)
     document.write_text(text, encoding="utf-8")
     if not is_apart:
         figures = json.dumps(published_figures(run), indent=1)
@@ -60,20 +57,6 @@ def _check(run: Section, *, is_apart: bool) -> None:
         )
     if not is_apart and run["throughput"].keys() != NETWORKS.keys():
         raise NotPublishableError("the run has one network alone: leave --network out")
-
-
-def with_table(document: str, name: str, table: str) -> str:
-    """Return the document with the table between its markers.
-
-    Raises:
-        NotPublishableError: it has none.
-    """
-    begin, end = f"<!-- begin: benchmarks.publish, {name} -->\n", "<!-- end -->"
-    before, found, rest = document.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise NotPublishableError(f"the document has no lines {begin.strip()!r} and {end!r}")
-    return f"{before}{begin}{table}\n{end}{after}"
 
 
 def main() -> None:

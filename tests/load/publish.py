@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.document import with_place_filled
 from tests.load.panels import SOAK_PANELS, STEPS_PANELS, sheet
 from tests.load.tables import kinds_table, steps_table, verdicts_table
 
@@ -18,33 +19,21 @@ def publish(files: list[Path], docs: Path) -> None:
     """Draw each run into ``docs``, and put its table between the markers of the document.
 
     Raises:
-        ValueError: the document has no place for such a run.
+        NotPublishableError: the document has no place for such a run.
     """
     for file in files:
         run: Run = json.loads(file.read_text(encoding="utf-8"))
         kind = run["kind"]
         panels = STEPS_PANELS if kind == "steps" else SOAK_PANELS
         document = docs / DOCUMENT
-        document.write_text(
-            with_section(document.read_text(encoding="utf-8"), kind, section(run)),
-            encoding="utf-8",
-        )
+        text = document.read_text(encoding="utf-8")
+        filled = with_place_filled(text, f"bin/load publish, {kind}", _section(run))
+        document.write_text(filled, encoding="utf-8")
         (docs / PLOTS[kind]).write_text(sheet(panels, run, _origin(run)), encoding="utf-8")
         print(f"{file} → {document}, {docs / PLOTS[kind]}")
 
 
-def with_section(document: str, kind: str, text: str) -> str:
-    """Return the document with ``text`` in the place of a kind of run."""
-    begin, end = f"<!-- begin: bin/load publish, {kind} -->\n", "<!-- end -->"
-    before, found, rest = document.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"{DOCUMENT} has no lines {begin.strip()!r} and {end!r}")
-    return f"{before}{begin}{text}\n{end}{after}"
-
-
-def section(run: Run) -> str:
-    """Return what is told of a run."""
+def _section(run: Run) -> str:
     return _steps_section(run) if run["kind"] == "steps" else _soak_section(run)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.publish import NotPublishableError, publish, with_table
+from benchmarks.document import NotPublishableError
+from benchmarks.publish import publish
 from benchmarks.tables import tables
 from tests.unit.benchmarks.run import FRONT_DOOR, RUN
 
@@ -128,12 +129,8 @@ def test_a_run_of_some_sections_is_refused(docs: Path) -> None:
         publish(some, docs)
 
 
-def test_a_table_takes_the_place_of_the_one_before() -> None:
-    document = "above\n<!-- begin: benchmarks.publish, warm -->\nold\n<!-- end -->\nbelow\n"
+def test_a_document_without_a_place_for_a_table_is_refused(docs: Path) -> None:
+    (docs / "performance.md").write_text("nothing\n")
 
-    assert with_table(document, "warm", "new") == document.replace("old", "new")
-
-
-def test_a_document_without_a_place_for_a_table_is_refused() -> None:
-    with pytest.raises(NotPublishableError, match=r"benchmarks\.publish, warm"):
-        with_table("nothing\n", "warm", "new")
+    with pytest.raises(NotPublishableError, match=r"benchmarks\.publish, "):
+        publish(RUN, docs)

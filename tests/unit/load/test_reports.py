@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.document import NotPublishableError
 from tests.load.page import soak_page, steps_page
-from tests.load.publish import publish, section, with_section
+from tests.load.publish import publish
 from tests.load.tables import steps_table
 
 FACTS = {
@@ -133,12 +134,9 @@ def test_publishing_replaces_its_own_place_alone_and_draws(tmp_path: Path) -> No
         assert "currentColor" not in (tmp_path / name).read_text()
 
 
-def test_publishing_twice_gives_the_same_file(tmp_path: Path) -> None:
-    document = "<!-- begin: bin/load publish, soak -->\n<!-- end -->\n"
-    once = with_section(document, "soak", section(soak_run()))
-    assert with_section(once, "soak", section(soak_run())) == once
+def test_a_document_without_the_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "performance.md").write_text("nothing\n")
+    (tmp_path / "soak.json").write_text(json.dumps(soak_run()))
 
-
-def test_a_document_without_the_place_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no lines"):
-        with_section("nothing\n", "soak", "text")
+    with pytest.raises(NotPublishableError, match="bin/load publish, soak"):
+        publish([tmp_path / "soak.json"], tmp_path)
