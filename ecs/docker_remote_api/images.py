@@ -1,6 +1,5 @@
 """Verbs about images: inspect, list, pull."""
 
-import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from ecs.docker_remote_api.connection import chunks
 from ecs.docker_remote_api.credentials import RegistryCredentials
 from ecs.docker_remote_api.fields import elements, integer, mapping, parsed, text, texts
 from ecs.docker_remote_api.image_reference import ImageReference
-from ecs.docker_remote_api.verb import Verb
+from ecs.docker_remote_api.verb import Verb, label_filter
 from ecs.errors import (
     EngineError,
     EngineFailedError,
@@ -110,7 +109,7 @@ class AsyncImageLister(Verb):
             EngineError: no answer, or none of the API.
         """
         answer = await self._api.request(
-            "GET", "/images/json", params={"filters": json.dumps({"label": [label]})}
+            "GET", "/images/json", params={"filters": label_filter(label)}
         )
         return [
             ListedImage(tuple(texts(image, "RepoTags")), integer(image, "Created"))

@@ -1,5 +1,7 @@
 """What every verb of the API is made from."""
 
+import json
+
 from ecs.docker_remote_api.connection import DockerRemoteApi
 
 
@@ -8,3 +10,8 @@ class Verb:
 
     def __init__(self, api: DockerRemoteApi) -> None:
         self._api = api
+
+
+def label_filter(label: str) -> str:
+    """Return the ``filters`` of a list of what carries ``label`` (``name`` or ``name=value``)."""
+    return json.dumps({"label": [label]})

@@ -1,12 +1,11 @@
 """Verbs about volumes: create, list, delete."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ecs.docker_remote_api.fields import elements, text
-from ecs.docker_remote_api.verb import Verb
+from ecs.docker_remote_api.verb import Verb, label_filter
 from ecs.errors import EngineProtocolError
 
 
@@ -50,9 +49,7 @@ class AsyncVolumeLister(Verb):
         Raises:
             EngineError: no answer, or none of the API.
         """
-        answer = await self._api.request(
-            "GET", "/volumes", params={"filters": json.dumps({"label": [label]})}
-        )
+        answer = await self._api.request("GET", "/volumes", params={"filters": label_filter(label)})
         volumes = answer.get("Volumes") if isinstance(answer, dict) else answer
         if volumes is None:  # so the engine writes an empty list
             return []

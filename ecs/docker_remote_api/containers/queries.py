@@ -1,11 +1,10 @@
 """Verbs that tell of containers: inspect, list."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecs.docker_remote_api.fields import boolean, elements, integer, mapping, text
-from ecs.docker_remote_api.verb import Verb
+from ecs.docker_remote_api.verb import Verb, label_filter
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class AsyncContainerLister(Verb):
         answer = await self._api.request(
             "GET",
             "/containers/json",
-            params={"all": "1", "filters": json.dumps({"label": [label]})},
+            params={"all": "1", "filters": label_filter(label)},
         )
         return [
             ListedContainer(
