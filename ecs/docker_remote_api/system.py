@@ -9,7 +9,7 @@ from ecs.docker_remote_api.verb import Verb
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What ECS wants to know of an engine."""
+    """What a service wants to know of an engine."""
 
     server_version: str
     cpus: int
@@ -18,29 +18,6 @@ class EngineInfo:
     default_runtime: str
     machine: str
     """Its architecture, as ``uname -m`` names it."""
-
-
-class AsyncEngineInfoReader(Verb):
-    """``GET /info``.
-
-    https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System/operation/SystemInfo
-    """
-
-    async def read(self) -> EngineInfo:
-        """Return the engine's version, size, runtimes and architecture.
-
-        Raises:
-            EngineError: no answer, or none of the API.
-        """
-        answer = await self._api.request("GET", "/info")
-        return EngineInfo(
-            server_version=text(answer, "ServerVersion"),
-            cpus=integer(answer, "NCPU"),
-            memory_bytes=integer(answer, "MemTotal"),
-            runtimes=frozenset(mapping(answer, "Runtimes")),
-            default_runtime=text(answer, "DefaultRuntime"),
-            machine=text(answer, "Architecture"),
-        )
 
 
 @dataclass(frozen=True)
@@ -62,8 +39,8 @@ class EngineFacts:
     missing_limits: tuple[str, ...]
 
 
-class AsyncEngineFactsReader(Verb):
-    """``GET /info``, for an operator.
+class AsyncEngineInfoReader(Verb):
+    """``GET /info``: of its many fields a service asks for no more than it needs.
 
     https://docs.docker.com/reference/api/engine/version/v1.41/#tag/System/operation/SystemInfo
     """
@@ -75,8 +52,24 @@ class AsyncEngineFactsReader(Verb):
         "PidsLimit": "processes",
     }
 
-    async def read(self) -> EngineFacts:
-        """Return what the engine says of itself and its kernel.
+    async def read(self) -> EngineInfo:
+        """Return the engine's version, size, runtimes and architecture.
+
+        Raises:
+            EngineError: no answer, or none of the API.
+        """
+        answer = await self._api.request("GET", "/info")
+        return EngineInfo(
+            server_version=text(answer, "ServerVersion"),
+            cpus=integer(answer, "NCPU"),
+            memory_bytes=integer(answer, "MemTotal"),
+            runtimes=frozenset(mapping(answer, "Runtimes")),
+            default_runtime=text(answer, "DefaultRuntime"),
+            machine=text(answer, "Architecture"),
+        )
+
+    async def facts(self) -> EngineFacts:
+        """Return what the engine says of itself and its kernel, for an operator.
 
         Raises:
             EngineError: no answer, or none of the API.

@@ -9,7 +9,7 @@ from ecs.docker_remote_api.connection import (
     Version,
     format_version,
 )
-from ecs.docker_remote_api.system import AsyncEngineFactsReader, AsyncNetworkInspector, EngineFacts
+from ecs.docker_remote_api.system import AsyncEngineInfoReader, AsyncNetworkInspector, EngineFacts
 from ecs.ecsctl.check.disk import check_disk
 from ecs.ecsctl.check.findings import Finding, failure, not_checked, ok, warning
 from ecs.errors import EngineError, EngineNotFoundError
@@ -41,7 +41,7 @@ async def check_engine(settings: Settings) -> list[Finding]:
     async with api:
         try:
             version = await api.ping()
-            facts = await AsyncEngineFactsReader(api).read()
+            facts = await AsyncEngineInfoReader(api).facts()
         except EngineError as error:
             found = f"{settings.docker_host}: {error}"
             return [failure(_API, found, _START_ENGINE), *_unknown()]
