@@ -88,6 +88,44 @@ def content(engine: EngineProbe, mount: InitMount) -> dict[str, tuple[bytes, int
         container.remove()
 
 
+def is_whole(engine: EngineProbe, mount: InitMount, program: bytes) -> bool:
+    expected = {"init": (program, 0o555), "hosts": (HOSTS, 0o444)}
+    return content(engine, mount) == expected
+
+
+def volumes(engine: EngineProbe) -> set[str]:
+    """The names of those there are."""
+    return {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
+
+
+async def nothing_uses(engine: EngineProbe, mount: InitMount) -> None:
+    """Wait until its volume is no container's."""
+    filters = {"volume": mount.volume}
+    await eventually(lambda: not engine.client.api.containers(all=True, filters=filters), 30)
+
+
+async def start_as(init: InitVolume, program: bytes) -> None:
+    """Do what a service of another version does when it starts."""
+    init.mount = None
+    init._program_for = lambda _: program
+    await init.prepare(MACHINE)
+
+
+@contextlib.asynccontextmanager
+async def another_version(
+    init: InitVolume, engine: EngineProbe, program: bytes
+) -> AsyncIterator[InitMount]:
+    """What a service of another version has made at its start; removed at the end."""
+    mount = InitMount.of(program)
+    await start_as(init, program)
+    await nothing_uses(engine, mount)
+    try:
+        yield mount
+    finally:
+        remove_volume(engine, mount.volume)
+        engine.remove_images(str(mount.image))
+
+
 async def starts_with_the_init(ecs: Ecs) -> bool:
     """Whether a task has it; a task that has none is the child of nobody."""
     task = ecs.submit("sh", "-c", "exit $(($$ == 1))", network=Network.NONE)
@@ -154,11 +192,6 @@ async def test_tasks_go_on_when_the_volume_is_removed_and_it_comes_back(
     keeping.cancel()
 
 
-def is_whole(engine: EngineProbe, mount: InitMount, program: bytes) -> bool:
-    expected = {"init": (program, 0o555), "hosts": (HOSTS, 0o444)}
-    return content(engine, mount) == expected
-
-
 @pytest.mark.parametrize(
     ("kept_seconds", "is_left"), [(-10, False), (3600, True)], ids=["old", "young"]
 )
@@ -172,20 +205,12 @@ async def test_old_versions_that_nothing_uses_are_deleted(
     is_left: bool,
 ) -> None:
     monkeypatch.setattr(old_images, "_KEPT_SECONDS", kept_seconds)
-    other_program = program + b"older"
-    older = InitMount.of(other_program)
-    init._program_for = lambda _: other_program
-    await init.prepare(MACHINE)
-    await eventually(lambda: volume_is_unused(engine, older), 30)
-    await start_as(init, program)
+    async with another_version(init, engine, program + b"older") as older:
+        await start_as(init, program)
 
-    names = {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
-    image_is_left = engine.has_image(str(older.image))
-    remove_volume(engine, older.volume)
-    engine.remove_images(str(older.image))
-
-    assert mount.volume in names
-    assert (older.volume in names, image_is_left) == (is_left, is_left)
+        assert mount.volume in volumes(engine)
+        assert (older.volume in volumes(engine)) == is_left
+        assert engine.has_image(str(older.image)) == is_left
 
 
 async def test_an_old_image_goes_also_when_its_volume_is_gone(
@@ -197,29 +222,12 @@ async def test_an_old_image_goes_also_when_its_volume_is_gone(
 ) -> None:
     monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     await init.prepare(MACHINE)
-    await eventually(lambda: volume_is_unused(engine, mount), 30)
+    await nothing_uses(engine, mount)
     remove_volume(engine, mount.volume)
-    newer_program = program + b"newer"
-    newer = InitMount.of(newer_program)
-    await start_as(init, newer_program)
 
-    found = engine.has_image(str(mount.image)), engine.has_image(str(newer.image))
-    await eventually(lambda: volume_is_unused(engine, newer), 30)
-    remove_volume(engine, newer.volume)
-    engine.remove_images(str(newer.image))
-
-    assert found == (False, True)
-
-
-async def start_as(init: InitVolume, program: bytes) -> None:
-    """Do what a service of another version does when it starts."""
-    init.mount = None
-    init._program_for = lambda _: program
-    await init.prepare(MACHINE)
-
-
-def volume_is_unused(engine: EngineProbe, mount: InitMount) -> bool:
-    return not engine.client.api.containers(all=True, filters={"volume": mount.volume})
+    async with another_version(init, engine, program + b"newer") as newer:
+        assert not engine.has_image(str(mount.image))
+        assert engine.has_image(str(newer.image))
 
 
 async def test_another_version_in_use_stays(
@@ -234,16 +242,11 @@ async def test_another_version_in_use_stays(
     container = engine.client.containers.create(
         images.BUSYBOX, volumes={mount.volume: {"bind": "/volume", "mode": "ro"}}
     )
-    newer_program = program + b"newer"
-    newer = InitMount.of(newer_program)
-    await start_as(init, newer_program)
-    names = {volume["Name"] for volume in engine.client.api.volumes()["Volumes"]}
-    container.remove()
-    await eventually(lambda: volume_is_unused(engine, newer), 30)
-    remove_volume(engine, newer.volume)
-    engine.remove_images(str(newer.image))
-
-    assert {mount.volume, newer.volume} <= names
+    try:
+        async with another_version(init, engine, program + b"newer") as newer:
+            assert {mount.volume, newer.volume} <= volumes(engine)
+    finally:
+        container.remove()
 
 
 async def test_where_there_is_no_program_for_the_engine_that_is_told_and_tasks_run(

@@ -42,6 +42,14 @@ async def images(
         engine.remove_images(name(image))
 
 
+@pytest.fixture
+def none_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
+
+
+NONE_IS_YOUNG = pytest.mark.usefixtures("none_is_young")
+
+
 def name(image: SandboxImage) -> str:
     return str(image._reference)
 
@@ -60,13 +68,10 @@ async def test_it_says_what_it_is_under_a_name_that_no_registry_can_have(
     assert "ECS" in found.labels["ecs.purpose"]
 
 
+@NONE_IS_YOUNG
 async def test_an_old_one_that_nothing_uses_is_deleted(
-    images: tuple[SandboxImage, SandboxImage],
-    engine: EngineProbe,
-    monkeypatch: pytest.MonkeyPatch,
+    images: tuple[SandboxImage, SandboxImage], engine: EngineProbe
 ) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
-
     await images[1].delete_others()
 
     assert are_there(engine, images) == (False, True)
@@ -80,14 +85,11 @@ async def test_a_young_one_stays(
     assert are_there(engine, images) == (True, True)
 
 
+@NONE_IS_YOUNG
 @pytest.mark.parametrize("runs", [False, True], ids=["stopped", "running"])
 async def test_one_that_a_container_uses_stays(
-    images: tuple[SandboxImage, SandboxImage],
-    engine: EngineProbe,
-    monkeypatch: pytest.MonkeyPatch,
-    runs: bool,
+    images: tuple[SandboxImage, SandboxImage], engine: EngineProbe, runs: bool
 ) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     # It waits for questions on its input until that ends.
     container = engine.client.containers.create(name(images[0]), stdin_open=True)
     if runs:
@@ -101,12 +103,10 @@ async def test_one_that_a_container_uses_stays(
     assert found == (True, True)
 
 
+@NONE_IS_YOUNG
 async def test_a_service_of_that_version_makes_it_again(
-    images: tuple[SandboxImage, SandboxImage],
-    engine: EngineProbe,
-    monkeypatch: pytest.MonkeyPatch,
+    images: tuple[SandboxImage, SandboxImage], engine: EngineProbe
 ) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     await images[1].delete_others()
 
     await images[0].ensure()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -77,8 +78,25 @@ ON_SHARED_LOOP = pytest.mark.asyncio(loop_scope="module")
 """The engine that tests share runs on it."""
 
 
-async def service_on(fake: FakeEngine, ecservice: StartService, **settings: str) -> ECService:
-    return await ecservice(DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1", **settings)
+async def service_on(
+    fake: FakeEngine, ecservice: StartService, *, ready: bool = True, **settings: str
+) -> ECService:
+    return await ecservice(
+        ready=ready, DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1", **settings
+    )
+
+
+@asynccontextmanager
+async def service_on_failing_engine(
+    ecservice: StartService, verb: str, fault: Script, *, ready: bool = True, **settings: str
+) -> AsyncIterator[tuple[FakeEngine, Caller]]:
+    """An engine of its own that fails so until told to behave, and a caller of a service on it."""
+    async with fake_engine() as fake:
+        fake.always(verb, fault)
+        service = await service_on(fake, ecservice, ready=ready, **settings)
+        async with calling(service.url) as caller:
+            yield fake, caller
+        await service.stop()
 
 
 def refused(answer: Answer) -> tuple[int, str]:
@@ -157,19 +175,13 @@ async def test_services_outlive_engines_that_begin_badly(
     ecservice: StartService, verb: str
 ) -> None:
     async def outlives(fault: Script) -> None:
-        async with fake_engine() as fake:
-            fake.always(verb, fault)
-            service = await ecservice(
-                ready=False, DOCKER_HOST=fake.docker_host, ECS_ENGINE_TIMEOUT_SECONDS="1"
-            )
-            async with calling(service.url) as caller:
-                await eventually(lambda: fake.count(verb) >= 2, PATIENT_SECONDS)
-                assert not await is_ready(caller)
+        async with service_on_failing_engine(ecservice, verb, fault, ready=False) as (fake, caller):
+            await eventually(lambda: fake.count(verb) >= 2, PATIENT_SECONDS)
+            assert not await is_ready(caller)
 
-                fake.behave()
-                await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
-                assert (await caller.run("echo")).status == 201
-            await service.stop()
+            fake.behave()
+            await eventually(lambda: is_ready(caller), PATIENT_SECONDS)
+            assert (await caller.run("echo")).status == 201
 
     await each_at_once(outlives)
 
@@ -179,16 +191,14 @@ async def test_services_outlive_engines_that_go_on_badly(
     ecservice: StartService, verb: str
 ) -> None:
     async def outlives(fault: Script) -> None:
-        async with fake_engine() as fake:
-            fake.always(verb, fault)
-            service = await service_on(fake, ecservice, ECS_SWEEP_INTERVAL_SECONDS="0.1")
-            async with calling(service.url) as caller:
-                if verb == "list":
-                    await eventually(lambda: fake.count("list") >= 2, PATIENT_SECONDS)
-                assert (await caller.run("echo")).status == 201
-                fake.behave()
-                await eventually(lambda: fake.count("list") >= 3, PATIENT_SECONDS)
-            await service.stop()
+        async with service_on_failing_engine(
+            ecservice, verb, fault, ECS_SWEEP_INTERVAL_SECONDS="0.1"
+        ) as (fake, caller):
+            if verb == "list":
+                await eventually(lambda: fake.count("list") >= 2, PATIENT_SECONDS)
+            assert (await caller.run("echo")).status == 201
+            fake.behave()
+            await eventually(lambda: fake.count("list") >= 3, PATIENT_SECONDS)
 
     await each_at_once(outlives)
 
