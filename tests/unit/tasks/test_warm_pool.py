@@ -1,97 +1,20 @@
-"""The pool's decisions, with an engine that does as it is told."""
+"""How many containers of what are kept warm."""
 
 import asyncio
-import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.docker_remote_api.image_reference import ImageReference
 from ecs.docker_remote_api.images import LocalImage
-from ecs.errors import EngineUnreachableError
 from ecs.tasks import pooled_containers
 from ecs.tasks import warm_pool as module
-from ecs.tasks.admission import Admission
-from ecs.tasks.init_frame import InitFrame
-from ecs.tasks.init_mount import InitMount
-from ecs.tasks.init_volume import InitVolume
-from ecs.tasks.model import Network, Profile, PullPolicy, TaskRequest
-from ecs.tasks.reaper import Reaper
-from ecs.tasks.warm_container import WarmContainer
-from ecs.tasks.warm_pool import WarmPool
-from ecs.tasks.warm_targets import WARM_CONTAINER_BYTES, WarmRules
-from tests.fake_engine import BUSYBOX, FakeEngine, answers, fake_engine, hangs, image_id
+from ecs.tasks.warm_targets import WARM_CONTAINER_BYTES
+from tests.fake_engine import BUSYBOX, answers, hangs, image_id
 from tests.unit import builders
+from tests.unit.tasks.warm_pools import INIT, REFERENCE, pool
 from tests.waiting import eventually
 
-REFERENCE = ImageReference.parse(BUSYBOX)
-IMAGE = LocalImage(image_id(BUSYBOX), frozenset())
 MOVED = LocalImage(image_id("moved"), frozenset())
-RULES = WarmRules({REFERENCE: 2}, memory_bytes=0, max_age_seconds=600.0, max_run_seconds=60.0)
-INIT = InitMount("0123456789ab")
-FRAME = InitFrame(b"\xff" * 16, ["sleep"], {}, timeout_seconds=60, grace_seconds=1)
-
-
-@dataclasses.dataclass
-class Pool:
-    """A pool that fills itself, and what it works with."""
-
-    warm: WarmPool
-    init: InitVolume
-    engine: FakeEngine
-    admission: Admission
-    reaper: Reaper
-    keeping: asyncio.Task[None]
-
-    async def close(self) -> None:
-        """Close it as the service does, and see the end of it."""
-        self.keeping.cancel()
-        await self.warm.close()
-        await self.reaper.drained()
-
-    async def idle(self, number: int) -> None:
-        """Return when so many are idle, and no other is on its way in or out."""
-        expected = {"idle": number, "starting": 0, "leaving": 0}
-        await eventually(lambda: expected.items() <= self.warm.counts.items())
-
-    def take(
-        self,
-        request: TaskRequest | None = None,
-        image: LocalImage = IMAGE,
-        reserved: WarmContainer | None = None,
-    ) -> WarmContainer | None:
-        return self.warm.take(request or builders.task_request(), image, reserved)
-
-    def names(self) -> set[str]:
-        return set(self.engine.containers)
-
-
-@asynccontextmanager
-async def pool(*, has_init: bool = True, **rules: Any) -> AsyncIterator[Pool]:
-    async with (
-        fake_engine() as engine,
-        DockerRemoteApi(EngineAddress(engine.docker_host), timeout_seconds=5) as api,
-    ):
-        admission = Admission(max_starting=4, max_running=10, max_queued=10)
-        async with Reaper(api, admission) as reaper:
-            init = InitVolume(api, reaper, lambda _: None)
-            init.mount = INIT if has_init else None
-            async with WarmPool(
-                api,
-                admission,
-                reaper,
-                init,
-                policy=builders.container_policy(),
-                rules=dataclasses.replace(RULES, **rules),
-            ) as warm:
-                warm.meet(builders.RESOURCES, Profile.STANDARD)
-                keeping = asyncio.create_task(warm.run())
-                yield Pool(warm, init, engine, admission, reaper, keeping)
-                keeping.cancel()
-                await asyncio.wait({keeping})
 
 
 async def test_of_a_named_image_as_many_are_kept_as_is_said() -> None:
@@ -102,86 +25,6 @@ async def test_of_a_named_image_as_many_are_kept_as_is_said() -> None:
         assert ready.warm.containers.made == 2
         assert all(name.startswith("ecs-warm-") for name in ready.names())
         assert all(warm.container in ready.warm.containers for warm in ready.warm._idle)
-
-
-async def test_each_serves_one_task_and_is_replaced_and_deleted() -> None:
-    async with pool() as ready:
-        await ready.idle(2)
-        first, second = ready.take(), ready.take()
-        assert first
-        assert second
-        assert first is not second
-
-        first.hand_over(FRAME.pieces(), "ecs-task-1")
-        await eventually(lambda: "ecs-task-1" in ready.names())
-        assert first.container in ready.warm.containers
-        ready.warm.release(first)
-        ready.warm.release(second)
-        await ready.idle(2)
-        await ready.reaper.drained()
-
-        assert ready.warm.hits == 2
-        assert len(ready.names()) == 2
-        assert "ecs-task-1" not in ready.names()
-        assert first.container not in ready.warm.containers
-
-
-async def test_one_that_was_never_handed_over_serves_another_task() -> None:
-    async with pool(named={REFERENCE: 1}) as ready:
-        await ready.idle(1)
-        reserved = ready.warm.reserve(builders.task_request())
-        assert reserved
-        assert ready.warm.reserve(builders.task_request()) is None
-
-        ready.warm.release(reserved)
-
-        assert ready.warm.reserve(builders.task_request()) is reserved
-
-
-async def test_one_whose_hand_over_failed_serves_nobody() -> None:
-    async with pool(named={REFERENCE: 1}) as ready:
-        await ready.idle(1)
-        warm = ready.take()
-        assert warm
-        warm.first_output.cancel()
-        await asyncio.wait({warm.first_output})
-
-        with pytest.raises(EngineUnreachableError):
-            warm.hand_over(FRAME.pieces(), "ecs-task-1")
-        ready.warm.release(warm)
-        await ready.idle(1)
-
-        assert ready.take() is not warm
-
-
-@pytest.mark.parametrize(
-    "request_fields",
-    [
-        {"labels": {"a": "b"}},
-        {"network": Network.NONE},
-        {"profile": Profile.STRICT},
-        {"user": "1000"},
-    ],
-)
-async def test_a_task_that_asks_for_something_else_finds_none(
-    request_fields: dict[str, Any],
-) -> None:
-    async with pool() as ready:
-        await ready.idle(2)
-        request = builders.task_request(**request_fields)
-
-        assert ready.warm.reserve(request) is None
-        assert ready.take(request) is None
-        assert ready.warm.hits == 0
-
-
-async def test_a_task_that_pulls_first_reserves_none_and_may_take_one_then() -> None:
-    async with pool() as ready:
-        await ready.idle(2)
-        request = builders.task_request(pull=PullPolicy.ALWAYS)
-
-        assert ready.warm.reserve(request) is None
-        assert ready.take(request)
 
 
 async def test_containers_of_an_image_whose_tag_moved_are_replaced() -> None:
@@ -225,18 +68,6 @@ async def test_one_that_ends_by_itself_is_replaced() -> None:
 
         await eventually(lambda: ready.warm.retired["ended by itself"] == 1)
         await ready.idle(1)
-
-
-async def test_one_that_is_too_old_is_handed_to_nobody_while_no_other_can_be_made() -> None:
-    async with pool(named={REFERENCE: 1}) as ready:
-        await ready.idle(1)
-        ready.keeping.cancel()
-        (warm,) = ready.warm._idle
-
-        warm._made_at -= 601
-
-        assert ready.warm.reserve(builders.task_request()) is None
-        assert ready.take() is None
 
 
 async def test_one_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,21 +132,6 @@ async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting()
         assert ready.take()
 
 
-async def test_that_there_is_one_is_told_without_taking_it() -> None:
-    async with pool(named={REFERENCE: 1}) as ready:
-        await ready.idle(1)
-        request = builders.task_request()
-        other = builders.task_request(workdir="/tmp")
-
-        assert [ready.warm.has_one_for(asked) for asked in (request, request, other)] == [
-            True,
-            True,
-            False,
-        ]
-        assert ready.warm.reserve(request)
-        assert not ready.warm.has_one_for(request)
-
-
 async def test_there_are_none_before_the_init_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
@@ -352,22 +168,6 @@ async def test_one_that_is_just_being_started_when_the_pool_closes_is_deleted() 
         await ready.close()
 
         assert ready.names() == set()
-
-
-async def test_a_name_that_is_not_taken_harms_nobody() -> None:
-    async with pool(named={REFERENCE: 1}) as ready:
-        await ready.idle(1)
-        ready.engine.always("rename", answers(409, {"message": "in use"}))
-        warm = ready.take()
-        assert warm
-
-        warm.hand_over(FRAME.pieces(), "ecs-task-1")
-        await eventually(lambda: ready.engine.count("rename") == 1)
-        ready.warm.release(warm)
-        await ready.idle(1)
-        await ready.reaper.drained()
-
-        assert len(ready.names()) == 1
 
 
 async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing(
