@@ -8,24 +8,22 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from ecs.docker_remote_api.connection import DockerRemoteApi
 from ecs.docker_remote_api.containers import (
-    AsyncContainerAttacher,
-    AsyncContainerCreator,
     AsyncContainerDeleter,
     AsyncContainerKiller,
-    AsyncContainerStarter,
     AsyncContainerWaiter,
 )
 from ecs.docker_remote_api.images import AsyncImageInspector, LocalImage
 from ecs.tasks.admission import Admission
+from ecs.tasks.attached_container import attached_container
 from ecs.tasks.container_spec import LABEL_INSTANCE, ContainerPolicy, warm_body
 from ecs.tasks.ending import INIT_FAILED_EXIT_CODE, SIGKILL_EXIT_CODE
-from ecs.tasks.finish_first import finish_first
 from ecs.tasks.init_frame import InitFrame, new_token
 from ecs.tasks.init_mount import InitMount
 from ecs.tasks.init_volume import InitVolume
@@ -107,14 +105,12 @@ class RuntimeTrial:
         *,
         policy: ContainerPolicy,
     ) -> None:
+        self._api = api
         self._admission = admission
         self._reaper = reaper
         self._init = init
         self._policy = policy
         self._inspector = AsyncImageInspector(api)
-        self._creator = AsyncContainerCreator(api)
-        self._attacher = AsyncContainerAttacher(api)
-        self._starter = AsyncContainerStarter(api)
         self._killer = AsyncContainerKiller(api)
         self._waiter = AsyncContainerWaiter(api)
         self._deleter = AsyncContainerDeleter(api)
@@ -178,12 +174,10 @@ class RuntimeTrial:
             refill = self._admission.refill(patience_seconds=math.inf)
             async with refill, asyncio.timeout(_CONTAINER_SECONDS):
                 started = time.monotonic()
-                # Seen to its end even when cancelled: a deletion must not overtake the creation.
-                container = await finish_first(self._creator.create(name, self._body(wanted)))
                 frame = None if is_killed else _frame(wanted.mount, argument)
-                answer = await self._answer(container, frame)
+                answer = await self._answer(name, self._body(wanted), frame)
                 seconds = time.monotonic() - started
-                await self._deleter.delete(container)
+                await self._deleter.delete(name)
                 return replace(answer, seconds=seconds)
         except TimeoutError as error:
             raise RuntimeTrialError("a container did not end") from error
@@ -204,22 +198,20 @@ class RuntimeTrial:
         del body["Labels"][LABEL_INSTANCE]
         return body
 
-    async def _answer(self, container: str, frame: InitFrame | None) -> TrialAnswer:
-        """Start it and see it to its end; without a frame, kill it."""
+    async def _answer(
+        self, name: str, body: Mapping[str, Any], frame: InitFrame | None
+    ) -> TrialAnswer:
+        """Make a container and see it to its end; without a frame, kill it."""
         decoder = TrailerDecoder(frame.token if frame else new_token())
         written = b""
-        async with (
-            self._attacher.output(container) as output,
-            self._attacher.input(container) as stdin,
-        ):
-            if frame is not None:
-                stdin.send(frame.pieces())
-            await self._starter.start(container)
+        async with attached_container(self._api, name, body) as attached:
             if frame is None:
-                await self._killer.kill(container, "SIGKILL")
-            async for pieces in output:
+                await self._killer.kill(name, "SIGKILL")
+            else:
+                attached.stdin.send(frame.pieces())
+            async for pieces in attached.output:
                 written += b"".join(data for _, data in decoder.feed(pieces))
-        exit_code = await self._waiter.exit_code(container, timeout_seconds=_CONTAINER_SECONDS)
+        exit_code = await self._waiter.exit_code(name, timeout_seconds=_CONTAINER_SECONDS)
         return TrialAnswer(exit_code, decoder.trailer, written)
 
 
