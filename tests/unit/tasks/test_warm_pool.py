@@ -15,6 +15,14 @@ from tests.unit.tasks.warm_pools import INIT, REFERENCE, pool
 from tests.waiting import eventually
 
 MOVED = LocalImage(image_id("moved"), frozenset())
+LOOKS_OFTEN = pytest.mark.usefixtures("_looks_often")
+
+
+@pytest.fixture
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool looks every hundredth of a second, at its containers and at the images."""
+    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
 
 
 async def test_of_a_named_image_as_many_are_kept_as_is_said() -> None:
@@ -43,11 +51,8 @@ async def test_containers_of_an_image_whose_tag_moved_are_replaced() -> None:
         assert ready.take(image=MOVED)
 
 
-async def test_that_a_tag_moved_is_noticed_without_any_task(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
-    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+@LOOKS_OFTEN
+async def test_that_a_tag_moved_is_noticed_without_any_task() -> None:
     async with pool() as ready:
         await ready.idle(2)
 
@@ -70,17 +75,17 @@ async def test_one_that_ends_by_itself_is_replaced() -> None:
         await ready.idle(1)
 
 
-async def test_one_that_is_too_old_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+@LOOKS_OFTEN
+async def test_one_that_is_too_old_is_replaced() -> None:
     async with pool(max_age_seconds=0.2) as ready:
         await eventually(lambda: ready.warm.retired["age"] >= 2)
         await eventually(lambda: ready.warm.containers.made > 2)
 
 
+@LOOKS_OFTEN
 async def test_what_is_asked_for_often_is_kept_as_far_as_the_memory_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
     async with pool(named={}, memory_bytes=4 * WARM_CONTAINER_BYTES) as ready:
         for _ in range(2):
             assert ready.take(builders.task_request(user="1")) is None
@@ -132,9 +137,8 @@ async def test_an_image_of_which_none_can_be_made_does_not_keep_others_waiting()
         assert ready.take()
 
 
-async def test_there_are_none_before_the_init_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
+@LOOKS_OFTEN
+async def test_there_are_none_before_the_init_is_there() -> None:
     async with pool(has_init=False) as ready:
         looks = ready.engine.count("inspect_image")
         await eventually(lambda: ready.engine.count("inspect_image") > looks + 2)
@@ -170,11 +174,8 @@ async def test_one_that_is_just_being_started_when_the_pool_closes_is_deleted() 
         assert ready.names() == set()
 
 
-async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "_LOOK_AT_IMAGES_SECONDS", 0.01)
-    monkeypatch.setattr(pooled_containers, "_LOOK_ROUND_SECONDS", 0.01)
+@LOOKS_OFTEN
+async def test_an_engine_that_does_not_tell_of_an_image_changes_nothing() -> None:
     async with pool() as ready:
         await ready.idle(2)
         before = ready.names()
