@@ -1,14 +1,22 @@
-"""Fixtures for what surrounds the service: registries, an engine behind TLS, the front door."""
+"""Fixtures for what surrounds the service, and for ECS without it that is to leave nothing."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
+from tests import images
 from tests.engines import EngineProbe
 from tests.front_door import FrontDoor, left_behind, running_front_door
+from tests.harness import Ecs, running_ecs
 from tests.registries import Credentials, Registry, running_registry, silent_address
 from tests.tls_engine import TlsEngine, running_tls_engine
+from tests.traces import Traces
+from tests.waiting import eventually
+from tests.ways import Way
 
 SILENT_SECONDS = 65
 """nginx gives a silent upstream up after 60 unless told otherwise."""
@@ -66,3 +74,42 @@ def silent_client(front_door: FrontDoor) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([*words, "-s"], stdout=subprocess.PIPE, text=True) as client:
         yield client
         client.kill()
+
+
+class LeaveNothing(Protocol):
+    """What the fixture `leaving_nothing` gives: runs ECS, and sees at the end what is left."""
+
+    def __call__(
+        self, *, at_once: int = 1, **settings: Any
+    ) -> AbstractAsyncContextManager[Ecs]: ...
+
+
+@pytest.fixture
+def leaving_nothing(
+    tmp_path: Path, docker_host: str, engine: EngineProbe, way: Way
+) -> LeaveNothing:
+    """Every task starts the way of the test, unless it has more than `at_once` at the same time."""
+
+    @asynccontextmanager
+    async def run(*, at_once: int = 1, **settings: Any) -> AsyncIterator[Ecs]:
+        chosen = way.settings({images.BUSYBOX: at_once, images.VOLUME: at_once})
+        if way is Way.SANDBOXED:
+            chosen["sandboxes"] = at_once  # as many afterwards as before
+        chosen |= {"spool_memory_bytes": 1024, **settings}
+        async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
+            # The first requests open connections that stay.
+            await ecs.run("true")
+            await eventually(ecs.is_ready, 30)
+            traces = Traces(ecs, engine)
+            misses = missed(ecs)
+            yield ecs
+            await traces.vanish()
+            assert missed(ecs) == misses or at_once > 1
+        assert engine.containers(ecs.instance) == []
+
+    return run
+
+
+def missed(ecs: Ecs) -> int:
+    """How many tasks could not start the way that they were to."""
+    return ecs.sandboxes.misses + ecs.warm_pool.misses

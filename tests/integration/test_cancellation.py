@@ -1,87 +1,36 @@
 """A task may be canceled at any moment: it ends, and nothing of it stays, on the real engine."""
 
 import asyncio
-import itertools
-import types
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from ecs.tasks.model import Network, Start, Task, TaskResult
-from ecs.tasks.runner import AsyncEndToEndContainerRunner
+from ecs.tasks.model import Task
 from ecs.tasks.states import Outcome, RunnerState, StateMachine, TaskState
 from tests import images
+from tests.canceling import SLEEP, STDIN, arrives, end_of, is_canceled
 from tests.engines import EngineProbe
-from tests.harness import Ecs, result_of, running_ecs
+from tests.harness import running_ecs
+from tests.integration.conftest import LeaveNothing
 from tests.registries import Registry
-from tests.traces import Traces
 from tests.waiting import eventually
 from tests.ways import EVERY_WAY, ONE_WAY, THREE_WAYS, Way, ways
 
-SLEEP = ("sh", "-c", "trap '' TERM; sleep 3600")
 TALK = ("sh", "-c", "cat; echo out; echo err >&2")
-STDIN = b"in\n" * 10_000
-
-
-class LeaveNothing(Protocol):
-    """What the fixture `leaving_nothing` gives: runs ECS, and sees at the end what is left."""
-
-    def __call__(
-        self, *, at_once: int = 1, **settings: Any
-    ) -> AbstractAsyncContextManager[Ecs]: ...
-
-
-@pytest.fixture
-def leaving_nothing(
-    tmp_path: Path, docker_host: str, engine: EngineProbe, way: Way
-) -> LeaveNothing:
-    """Every task starts the way of the test, unless it has more than `at_once` at the same time."""
-
-    @asynccontextmanager
-    async def run(*, at_once: int = 1, **settings: Any) -> AsyncIterator[Ecs]:
-        chosen = way.settings({images.BUSYBOX: at_once, images.VOLUME: at_once})
-        if way is Way.SANDBOXED:
-            chosen["sandboxes"] = at_once  # as many afterwards as before
-        chosen |= {"spool_memory_bytes": 1024, **settings}
-        async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
-            # The first requests open connections that stay.
-            await ecs.run("true", network=Network.NONE)
-            await eventually(ecs.is_ready, 30)
-            traces = Traces(ecs, engine)
-            misses = missed(ecs)
-            yield ecs
-            await traces.vanish()
-            assert missed(ecs) == misses or at_once > 1
-        assert engine.containers(ecs.instance) == []
-
-    return run
-
-
-def missed(ecs: Ecs) -> int:
-    """How many tasks could not start the way that they were to."""
-    return ecs.sandboxes.misses + ecs.warm_pool.misses
-
-
-def is_canceled(result: TaskResult) -> bool:
-    return (result.state, result.outcome, result.exit_code) == (
-        TaskState.CANCELED,
-        Outcome.CANCELED,
-        None,
-    )
-
-
-async def end_of(ecs: Ecs, task: Task) -> TaskResult:
-    """The result of a task whose answer nobody reads."""
-    result = await result_of(task)
-    await ecs.dispatcher.release(task)
-    return result
-
-
-async def arrives(task: Task, state: RunnerState) -> None:
-    await eventually(lambda: task.machine.state is state, 30)
+TASKS: dict[RunnerState, dict[str, Any]] = {
+    RunnerState.RESOLVING: {"cmd": TALK, "stdin": STDIN},
+    RunnerState.CREATING: {"cmd": TALK, "stdin": STDIN},
+    RunnerState.ATTACHING: {"cmd": TALK, "stdin": STDIN},
+    RunnerState.STARTING: {"cmd": TALK, "stdin": STDIN},
+    RunnerState.RUNNING: {"cmd": SLEEP, "stdin": STDIN},
+    RunnerState.STOPPING: {"cmd": ("yes",)},  # beyond the output limit
+    RunnerState.COLLECTING: {"cmd": TALK, "stdin": STDIN},
+}
+"""What makes a task pass through a state."""
+BEFORE_WARM = {RunnerState.CREATING, RunnerState.ATTACHING}
+"""What has happened already to a container that is warm."""
 
 
 def on_entering(
@@ -102,22 +51,6 @@ def on_entering(
             later(turns)
 
     monkeypatch.setattr(StateMachine, "enter", enter_and_act)
-
-
-TASKS: dict[RunnerState, dict[str, Any]] = {
-    RunnerState.RESOLVING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.CREATING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.ATTACHING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.STARTING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.RUNNING: {"cmd": SLEEP, "stdin": STDIN},
-    RunnerState.STOPPING: {"cmd": ("yes",)},  # beyond the output limit
-    RunnerState.COLLECTING: {"cmd": TALK, "stdin": STDIN},
-}
-"""What makes a task pass through a state."""
-
-
-BEFORE_WARM = {RunnerState.CREATING, RunnerState.ATTACHING}
-"""What has happened already to a container that is warm."""
 
 
 @pytest.mark.parametrize(
@@ -225,83 +158,6 @@ async def test_a_task_can_be_canceled_while_it_pulls(
         assert (await ecs.run("cat", "/marker", image=image.reference)).exit_code == 0
 
 
-@THREE_WAYS
-async def test_a_task_that_waited_too_long_in_the_queue_leaves_nothing(
-    leaving_nothing: LeaveNothing,
-) -> None:
-    async with leaving_nothing(max_running_tasks=1, queue_timeout_seconds=0.5) as ecs:
-        running = ecs.submit(*SLEEP)
-        await arrives(running, RunnerState.RUNNING)
-        result = await ecs.run("true")
-
-        assert (result.state, result.outcome) == (
-            TaskState.SYSTEM_ERROR,
-            Outcome.QUEUE_TIMED_OUT,
-        )
-        ecs.dispatcher.cancel(running)
-        await end_of(ecs, running)
-
-
-@ONE_WAY
-async def test_a_task_whose_pull_took_too_long_leaves_nothing(
-    leaving_nothing: LeaveNothing, silent_registry: str
-) -> None:
-    async with leaving_nothing(pull_timeout_seconds=1.0) as ecs:
-        result = await ecs.run("true", image=f"{silent_registry}/ecs-test/nothing:1")
-
-        assert result.outcome is Outcome.IMAGE_PULL_TIMED_OUT
-
-
-@EVERY_WAY
-@pytest.mark.parametrize(
-    ("cmd", "exit_code"),
-    [
-        pytest.param(SLEEP, 137, id="killed"),
-        pytest.param(("sh", "-c", "trap 'exit 7' TERM; sleep 3600 & wait"), 7, id="ended itself"),
-    ],
-)
-async def test_a_task_that_ran_too_long_leaves_nothing(
-    leaving_nothing: LeaveNothing, cmd: tuple[str, ...], exit_code: int
-) -> None:
-    async with leaving_nothing(stop_grace_seconds=1.0) as ecs:
-        result = await ecs.run(*cmd, image=images.VOLUME, timeout_seconds=1.0)
-
-        assert (result.state, result.outcome, result.exit_code) == (
-            TaskState.EXECUTOR_ERROR,
-            Outcome.TIMED_OUT,
-            exit_code,
-        )
-
-
-@THREE_WAYS
-@pytest.mark.parametrize(
-    ("signal", "outcome", "exit_code"),
-    [
-        ("SIGSTOP", Outcome.TIMED_OUT, 137),  # a stopped init enforces nothing
-        ("SIGKILL", Outcome.EXITED, 137),
-        ("SIGTERM", Outcome.EXITED, 143),  # passed on to the task
-    ],
-)
-async def test_an_init_that_is_signalled_from_outside_leaves_nothing(
-    leaving_nothing: LeaveNothing,
-    engine: EngineProbe,
-    monkeypatch: pytest.MonkeyPatch,
-    signal: str,
-    outcome: Outcome,
-    exit_code: int,
-) -> None:
-    monkeypatch.setattr("ecs.tasks.init_run._BACKSTOP_SECONDS", 0.5)
-    async with leaving_nothing(stop_grace_seconds=0.5) as ecs:
-        task = ecs.submit("sh", "-c", "echo began; exec sleep 3600", timeout_seconds=2.0)
-        await eventually(lambda: task.output.size_bytes("stdout") > 0, 30)
-        await eventually(lambda: task.container_name in engine.containers(ecs.instance), 30)
-
-        engine.client.api.kill(task.container_name, signal)
-        result = await end_of(ecs, task)
-
-        assert (result.outcome, result.exit_code) == (outcome, exit_code)
-
-
 @EVERY_WAY
 async def test_a_task_that_writes_without_end_can_be_canceled(
     leaving_nothing: LeaveNothing,
@@ -361,106 +217,3 @@ async def test_leaving_the_dispatcher_cancels_what_still_runs(
     async with running_ecs(tmp_path, docker_host) as ecs:
         await ecs.sweep.sweep()
         await eventually(lambda: not engine.containers(ecs.instance), 30)
-
-
-class Interruption:
-    """Cancels a run at one of the places where it waits."""
-
-    def __init__(self, suspension: int, *, too_late: bool) -> None:
-        self._suspension = suspension
-        self._too_late = too_late
-        self.happened = False
-
-    def __repr__(self) -> str:
-        return f"<at suspension {self._suspension}>"
-
-    @types.coroutine
-    def run(self, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Run the coroutine, step by step, and cancel it at its nth suspension."""
-        steps = coroutine.__await__()
-        resume: Callable[[], Any] = lambda: next(steps)  # noqa: E731
-        for suspension in itertools.count():
-            try:
-                awaited = resume()
-            except StopIteration:
-                return
-            if suspension == self._suspension:
-                self._cancel(awaited)
-            try:
-                yield awaited
-                resume = lambda: next(steps)  # noqa: E731
-            except BaseException as error:  # noqa: BLE001 - handed on
-                resume = lambda error=error: steps.throw(error)  # noqa: E731
-
-    def _cancel(self, awaited: Any) -> None:
-        self.happened = True
-        task = asyncio.current_task()
-        assert task
-        if self._too_late and awaited is not None:
-            # What it waits for has come; the cancellation overtakes the news.
-            awaited.add_done_callback(lambda _: task.cancel())
-        else:
-            asyncio.get_running_loop().call_soon(task.cancel)
-
-
-@pytest.fixture(params=[False, True], ids=["while it waits", "as it would go on"])
-def interrupted(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Interruption]:
-    """Interruptions of the next run, each at a later place, until one has not happened."""
-    run = AsyncEndToEndContainerRunner.run
-
-    def interruptions() -> Iterator[Interruption]:
-        for suspension in itertools.count():
-            interruption = Interruption(suspension, too_late=request.param)
-            monkeypatch.setattr(
-                AsyncEndToEndContainerRunner,
-                "run",
-                lambda runner, by=interruption: by.run(run(runner)),
-            )
-            yield interruption
-            if not interruption.happened:
-                assert suspension > 3  # a warm one waits for image, hand-over and output alone
-                return
-
-    return interruptions()
-
-
-@EVERY_WAY
-async def test_a_run_can_be_canceled_at_every_place_where_it_waits(
-    leaving_nothing: LeaveNothing,
-    interrupted: Iterator[Interruption],
-    engine: EngineProbe,
-    way: Way,
-) -> None:
-    # The engine is faster without a network; the other ways are for tasks that have one.
-    network = Network.NONE if way.start is Start.COLD else Network.DEFAULT
-    async with leaving_nothing(stop_grace_seconds=0.2) as ecs:
-        traces = Traces(ecs, engine)
-        fields = {"stdin": STDIN, "network": network, "timeout_seconds": 0.2}
-        for interruption in interrupted:
-            result = await end_of(ecs, ecs.submit(*SLEEP, image=images.VOLUME, **fields))
-            assert is_canceled(result) or result.outcome is Outcome.TIMED_OUT
-            print(interruption, result.outcome)
-            await traces.vanish()
-    assert result.outcome is Outcome.TIMED_OUT
-
-
-@ONE_WAY
-async def test_a_run_that_pulls_can_be_canceled_at_every_place_where_it_waits(
-    leaving_nothing: LeaveNothing,
-    interrupted: Iterator[Interruption],
-    engine: EngineProbe,
-    open_registry: Registry,
-) -> None:
-    image = open_registry.push_image(engine)
-    async with leaving_nothing() as ecs:
-        traces = Traces(ecs, engine)
-        for interruption in interrupted:
-            task = ecs.submit("cat", "/marker", image=image.reference, network=Network.NONE)
-            result = await end_of(ecs, task)
-            assert is_canceled(result) or result.outcome is Outcome.EXITED
-            print(interruption, result.outcome)
-            await traces.vanish()
-            engine.remove_images(image.reference)
-    assert result.outcome is Outcome.EXITED

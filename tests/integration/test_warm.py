@@ -15,15 +15,12 @@ from ecs.docker_remote_api.multiplexed_stream import Stream
 from ecs.tasks.model import Start, Task, TaskResult
 from ecs.tasks.states import Outcome, RunnerState
 from tests import images
+from tests.canceling import end_of, is_canceled
 from tests.client import calling
 from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.harness import Ecs, result_of, running_ecs
 from tests.images import busybox_rootfs, import_image, with_file
-from tests.integration.test_cancellation import (
-    end_of,
-    is_canceled,
-)
 from tests.registries import Credentials, Registry
 from tests.service_log import logged
 from tests.services import ECService
