@@ -1,4 +1,4 @@
-"""Fixtures for what surrounds the service, and for ECS without it that is to leave nothing."""
+"""Fixtures for what surrounds the service, and for tasks that start the way of the test."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -9,14 +9,16 @@ from typing import Any, Protocol
 import pytest
 
 from tests import images
+from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.front_door import FrontDoor, left_behind, running_front_door
 from tests.harness import Ecs, running_ecs
 from tests.registries import Credentials, Registry, running_registry, silent_address
+from tests.services import ECService
 from tests.tls_engine import TlsEngine, running_tls_engine
 from tests.traces import Traces
 from tests.waiting import eventually
-from tests.ways import Way
+from tests.ways import Way, WayCaller, calling_on, environment
 
 SILENT_SECONDS = 65
 """nginx gives a silent upstream up after 60 unless told otherwise."""
@@ -113,3 +115,20 @@ def leaving_nothing(
 def missed(ecs: Ecs) -> int:
     """How many tasks could not start the way that they were to."""
     return ecs.sandboxes.misses + ecs.warm_pool.misses
+
+
+@pytest.fixture
+async def service(shared_ecservice: StartService, ecservice: StartService, way: Way) -> ECService:
+    """A service on which every task starts the way of the test."""
+    # What was asked for in the last minute is another test's.
+    start = ecservice if way is Way.WARM_ON_DEMAND else shared_ecservice
+    return await start(
+        **environment(way), ECS_MAX_REQUEST_BYTES=str(64 * 2**20), ECS_STOP_GRACE_SECONDS="1"
+    )
+
+
+@pytest.fixture
+async def caller(service: ECService, way: Way) -> AsyncIterator[WayCaller]:
+    """Of that service, or of the one that the module has instead."""
+    async with calling_on(way, service) as caller:
+        yield caller

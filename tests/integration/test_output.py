@@ -27,12 +27,6 @@ async def service(shared_ecservice: StartService, way: Way) -> ECService:
 
 
 @pytest.fixture
-async def caller(service: ECService, way: Way) -> AsyncIterator[WayCaller]:
-    async with calling_on(way, service) as caller:
-        yield caller
-
-
-@pytest.fixture
 async def limited(shared_ecservice: StartService, way: Way) -> AsyncIterator[WayCaller]:
     """A caller of a service that keeps 1,000 bytes of a stream and takes one MiB."""
     service = await shared_ecservice(
