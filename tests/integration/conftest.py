@@ -1,4 +1,4 @@
-"""Fixtures for what surrounds the service, and for tasks that start the way of the test."""
+"""Fixtures that modules share: what surrounds the service, ways to start a task, the init."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +13,7 @@ from tests.conftest import StartService
 from tests.engines import EngineProbe
 from tests.front_door import FrontDoor, left_behind, running_front_door
 from tests.harness import Ecs, running_ecs
+from tests.init_process import PROGRAMS
 from tests.registries import Credentials, Registry, running_registry, silent_address
 from tests.services import ECService
 from tests.tls_engine import TlsEngine, running_tls_engine
@@ -132,3 +133,11 @@ async def caller(service: ECService, way: Way) -> AsyncIterator[WayCaller]:
     """Of that service, or of the one that the module has instead."""
     async with calling_on(way, service) as caller:
         yield caller
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> Path:
+    """Each build of the init, as a file on this machine."""
+    path = PROGRAMS[request.param]
+    assert path.exists(), f"{path} is missing: bin/test builds it"
+    return path
