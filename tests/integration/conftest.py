@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from ecs.tasks import old_images
 from tests import images
 from tests.conftest import StartService
 from tests.engines import EngineProbe
@@ -141,3 +142,9 @@ def program(request: pytest.FixtureRequest) -> Path:
     path = PROGRAMS[request.param]
     assert path.exists(), f"{path} is missing: bin/test builds it"
     return path
+
+
+@pytest.fixture
+def none_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What services of other versions made is old at once."""
+    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)

@@ -25,6 +25,7 @@ from tests.harness import Ecs, result_of, running_ecs
 from tests.waiting import eventually
 
 MACHINE = platform.machine()
+NONE_IS_YOUNG = pytest.mark.usefixtures("none_is_young")
 
 
 @pytest.fixture
@@ -213,14 +214,10 @@ async def test_old_versions_that_nothing_uses_are_deleted(
         assert engine.has_image(str(older.image)) == is_left
 
 
+@NONE_IS_YOUNG
 async def test_an_old_image_goes_also_when_its_volume_is_gone(
-    init: InitVolume,
-    engine: EngineProbe,
-    program: bytes,
-    mount: InitMount,
-    monkeypatch: pytest.MonkeyPatch,
+    init: InitVolume, engine: EngineProbe, program: bytes, mount: InitMount
 ) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     await init.prepare(MACHINE)
     await nothing_uses(engine, mount)
     remove_volume(engine, mount.volume)
@@ -230,14 +227,10 @@ async def test_an_old_image_goes_also_when_its_volume_is_gone(
         assert engine.has_image(str(newer.image))
 
 
+@NONE_IS_YOUNG
 async def test_another_version_in_use_stays(
-    init: InitVolume,
-    engine: EngineProbe,
-    program: bytes,
-    mount: InitMount,
-    monkeypatch: pytest.MonkeyPatch,
+    init: InitVolume, engine: EngineProbe, program: bytes, mount: InitMount
 ) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
     await init.prepare(MACHINE)
     container = engine.client.containers.create(
         images.BUSYBOX, volumes={mount.volume: {"bind": "/volume", "mode": "ro"}}

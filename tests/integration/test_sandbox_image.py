@@ -8,9 +8,11 @@ import pytest
 
 from ecs.docker_remote_api.connection import DockerRemoteApi, EngineAddress
 from ecs.native import sandbox_program
-from ecs.tasks import old_images, sandbox_image
+from ecs.tasks import sandbox_image
 from ecs.tasks.sandbox_image import SandboxImage
 from tests.engines import EngineProbe
+
+NONE_IS_YOUNG = pytest.mark.usefixtures("none_is_young")
 
 
 @pytest.fixture
@@ -40,14 +42,6 @@ async def images(
     yield older, newer
     for image in (older, newer):
         engine.remove_images(name(image))
-
-
-@pytest.fixture
-def none_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(old_images, "_KEPT_SECONDS", -10)
-
-
-NONE_IS_YOUNG = pytest.mark.usefixtures("none_is_young")
 
 
 def name(image: SandboxImage) -> str:
