@@ -44,6 +44,16 @@ class TlsEngine:
     certificates: Path  # a DOCKER_CERT_PATH: ca.pem, cert.pem, key.pem
     probe: EngineProbe
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of a service that uses it."""
+        return {
+            "DOCKER_HOST": self.url,
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": str(self.certificates),
+            "ECS_TASK_NETWORK": "none",
+        }
+
 
 def write_certificates(directory: Path) -> tuple[Path, Path]:
     """Make one authority, a server's and a client's certificate; return the two directories."""

@@ -4,13 +4,7 @@ import pytest
 
 from tests.client import Caller
 from tests.outcomes import outcome
-from tests.ways import (
-    EVERY_WAY,
-    EVERY_WAY_ON_DEMAND,
-    THREE_WAYS,
-    THREE_WAYS_ON_DEMAND,
-    Way,
-)
+from tests.ways import EVERY_WAY, EVERY_WAY_ON_DEMAND, THREE_WAYS, THREE_WAYS_ON_DEMAND, Way
 
 
 @EVERY_WAY

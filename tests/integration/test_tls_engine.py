@@ -7,25 +7,14 @@ from tests.conftest import StartService
 from tests.outcomes import outcome
 from tests.tls_engine import TlsEngine
 from tests.waiting import eventually
-from tests.ways import (
-    Way,
-    environment,
-    ways,
-)
+from tests.ways import Way, environment, ways
 
 
 @ways(Way.COLD, Way.WITHOUT_INIT)
 async def test_an_engine_behind_tls_runs_tasks_too(
     ecservice: StartService, tls_engine: TlsEngine, way: Way
 ) -> None:
-    service = await ecservice(
-        probe=tls_engine.probe,
-        DOCKER_HOST=tls_engine.url,
-        DOCKER_TLS_VERIFY="1",
-        DOCKER_CERT_PATH=str(tls_engine.certificates),
-        ECS_TASK_NETWORK="none",
-        **environment(way),
-    )
+    service = await ecservice(probe=tls_engine.probe, **tls_engine.settings, **environment(way))
     data = bytes(index % 251 for index in range(300_000))
     async with calling(service.url) as caller:
         stdin = base64.b64encode(data).decode()

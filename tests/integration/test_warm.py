@@ -293,10 +293,7 @@ async def test_behind_tls_a_large_stdin_comes_through(
     images.import_busybox(tls_engine.probe.client)
     service = await ecservice(
         probe=tls_engine.probe,
-        DOCKER_HOST=tls_engine.url,
-        DOCKER_TLS_VERIFY="1",
-        DOCKER_CERT_PATH=str(tls_engine.certificates),
-        ECS_TASK_NETWORK="none",
+        **tls_engine.settings,
         ECS_WARM_IMAGES=f"{images.BUSYBOX}=1",
     )
     data = os.urandom(200_000).hex()
