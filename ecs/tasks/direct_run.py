@@ -26,10 +26,10 @@ from ecs.errors import (
 )
 from ecs.tasks.ending import (
     KILL_PATIENCE_SECONDS,
-    SIGKILL_EXIT_CODE,
     Ending,
     NotStartedError,
     bounded_wait,
+    engines_ending,
     first_error,
 )
 from ecs.tasks.model import Task
@@ -80,12 +80,10 @@ class DirectRun:
             if failure is not None:
                 return failure
             self._enter(RunnerState.RUNNING)
-            ending = await self._watch(container, output, container_exit)
-        if ending.outcome is Outcome.EXITED and ending.exit_code == SIGKILL_EXIT_CODE:
-            state = await self._inspector.state(container)
-            if state.oom_killed:
-                return Ending(Outcome.OOM_KILLED, ending.exit_code)
-        return ending
+            outcome, exit_code = await self._watch(container, output, container_exit)
+        if outcome is not Outcome.EXITED:
+            return Ending(outcome, exit_code)
+        return await engines_ending(self._inspector, container, exit_code)
 
     @asynccontextmanager
     async def _stdin(self, container: str) -> AsyncIterator[None]:
@@ -112,7 +110,8 @@ class DirectRun:
 
     async def _watch(
         self, container: str, output: OutputChunks, container_exit: ContainerExit
-    ) -> Ending:
+    ) -> tuple[Outcome, int]:
+        """Return why it ended, as far as ECS knows, and the exit code."""
         with first_error():
             async with asyncio.TaskGroup() as group:
                 collected = group.create_task(self._collect(output))
@@ -124,7 +123,7 @@ class DirectRun:
                 await bounded_wait(collected, _COLLECT_PATIENCE_SECONDS, "its output did not end")
         if self._task.output.limit_reached.is_set():
             outcome = Outcome.OUTPUT_LIMIT
-        return Ending(outcome, exited.result())
+        return outcome, exited.result()
 
     async def _collect(self, output: OutputChunks) -> None:
         async for pieces in output:

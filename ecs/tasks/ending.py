@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ecs.docker_remote_api.containers import AsyncContainerInspector
 from ecs.errors import EcsError, EngineUnreachableError
 from ecs.tasks.states import Outcome
 
@@ -29,6 +30,19 @@ class Ending:
     outcome: Outcome
     exit_code: int | None
     error: EcsError | None = None
+
+
+async def engines_ending(
+    inspector: AsyncContainerInspector, container: str, exit_code: int
+) -> Ending:
+    """Return how a container ended, by the engine's word: by itself, or out of memory.
+
+    Raises:
+        EngineError: it does not tell.
+    """
+    if exit_code == SIGKILL_EXIT_CODE and (await inspector.state(container)).oom_killed:
+        return Ending(Outcome.OOM_KILLED, exit_code)
+    return Ending(Outcome.EXITED, exit_code)
 
 
 async def bounded_wait(work: asyncio.Task[T], seconds: float, otherwise: str) -> None:

@@ -32,10 +32,10 @@ from ecs.errors import (
 from ecs.tasks.ending import (
     INIT_FAILED_EXIT_CODE,
     KILL_PATIENCE_SECONDS,
-    SIGKILL_EXIT_CODE,
     Ending,
     NotStartedError,
     bounded_wait,
+    engines_ending,
     first_error,
 )
 from ecs.tasks.init_frame import InitFrame
@@ -171,11 +171,7 @@ class InitRun:
         exit_code = await self._waiter.exit_code(container, timeout_seconds=KILL_PATIENCE_SECONDS)
         if exit_code == INIT_FAILED_EXIT_CODE and self._decoder.trailer is None:
             raise EngineFailedError("the container's init could not run the command to its end")
-        if exit_code == SIGKILL_EXIT_CODE:
-            state = await self._inspector.state(container)
-            if state.oom_killed:
-                return Ending(Outcome.OOM_KILLED, exit_code)
-        return Ending(Outcome.EXITED, exit_code)
+        return await engines_ending(self._inspector, container, exit_code)
 
     def _command_was_seen(self) -> bool:
         """Tell whether the init said its last word, or anything was written."""
