@@ -1,5 +1,7 @@
 """Asks a Docker engine itself, past ECS and its client, what it holds."""
 
+from typing import Any
+
 from docker import DockerClient
 from docker.errors import ImageNotFound, NotFound
 
@@ -25,6 +27,17 @@ class EngineProbe:
     def tasks(self, instance: str) -> list[str]:
         """Names of those that have run a task or are to: none that a pool holds ready."""
         return [name for name in self.containers(instance) if name.startswith(TASK_PREFIX)]
+
+    def inspected(self, container: str) -> dict[str, Any]:
+        """What the engine says of a container; nothing where it is not there.
+
+        Nor is one that is listed already, for the moment until its creation has come so far.
+        """
+        try:
+            found: dict[str, Any] = self.client.api.inspect_container(container)
+        except NotFound:
+            return {}
+        return found
 
     def remove_containers(self, instance: str) -> None:
         for name in self.containers(instance):

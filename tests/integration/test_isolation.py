@@ -29,7 +29,7 @@ async def test_the_container_is_what_the_request_and_the_profile_say(
     await eventually(lambda: not engine.tasks(service.instance), 20)
     asking = asyncio.create_task(caller.run("sleep", "1", resources=resources))
     (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
-    container = engine.client.api.inspect_container(name)
+    container = await eventually(lambda: engine.inspected(name), 20)
     answer = await asking
 
     assert name == f"ecs-task-{answer.document['id']}"
@@ -55,9 +55,10 @@ async def test_the_containers_labels_are_the_requests_and_the_deadline(
         caller.run("sleep", "1", labels={"team": "blue"}, timeout_seconds=9)
     )
     (name,) = await eventually(lambda: engine.tasks(service.instance), 20)
-    labels = engine.client.api.inspect_container(name)["Config"]["Labels"]
+    container = await eventually(lambda: engine.inspected(name), 20)
     await asking
 
+    labels = container["Config"]["Labels"]
     assert labels["team"] == "blue"
     assert time.time() < int(labels["ecs.deadline"]) < time.time() + 200
 

@@ -361,7 +361,7 @@ async def test_credentials_are_seen_by_the_registry_alone(
             )
         )
         (name,) = await eventually(lambda: engine.containers(service.instance), PATIENT_SECONDS)
-        inspected = engine.client.api.inspect_container(name)
+        inspected = await eventually(lambda: engine.inspected(name), PATIENT_SECONDS)
         answers.append(await running)
 
     shown = {

@@ -266,8 +266,8 @@ async def test_tasks_reach_each_other_where_the_network_lets_them_and_nowhere_el
 def serving_address(engine: EngineProbe, service: ECService) -> str:
     """The address of the network in which one of the service's tasks listens on port 7000."""
     for name in engine.tasks(service.instance):
-        container = engine.client.api.inspect_container(name)
-        if listens(container["State"]["Pid"], 7000):
+        container = engine.inspected(name)
+        if container and listens(container["State"]["Pid"], 7000):
             mode = container["HostConfig"]["NetworkMode"]
             if mode.startswith("container:"):
                 container = engine.client.api.inspect_container(mode.removeprefix("container:"))
