@@ -1,15 +1,13 @@
 """A task without a network is alone with its loopback, whoever made the namespace for it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import docker
 import pytest
 
 from tests import images
-from tests.conftest import StartService
 from tests.network import bridge_gateway
-from tests.ways import WAYS_WITHOUT_NETWORK, Way, WayCaller, calling_on, environment
+from tests.ways import WAYS_WITHOUT_NETWORK, Way, WayCaller
 
 pytestmark = WAYS_WITHOUT_NETWORK
 FIELDS = pytest.mark.parametrize("fields", [{"network": "none"}, {"profile": "strict"}], ids=str)
@@ -18,18 +16,6 @@ SERVE_AND_ASK = """
 nc -l -p 8000 -e echo reached &
 until nc localhost 8000 2>/dev/null; do kill -0 $! || exit 1; done
 """
-
-
-@pytest.fixture
-async def caller(
-    shared_ecservice: StartService, ecservice: StartService, way: Way
-) -> AsyncIterator[WayCaller]:
-    """A caller whose tasks all start the way of the test."""
-    # What was asked for in the last minute is another test's.
-    start = ecservice if way is Way.WARM_ON_DEMAND else shared_ecservice
-    service = await start(**environment(way))
-    async with calling_on(way, service) as caller:
-        yield caller
 
 
 @FIELDS
