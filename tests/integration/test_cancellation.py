@@ -19,11 +19,13 @@ from tests.waiting import eventually
 from tests.ways import EVERY_WAY, ONE_WAY, THREE_WAYS, Way, ways
 
 TALK = ("sh", "-c", "cat; echo out; echo err >&2")
+TALK_AND_STAY = ("sh", "-c", "cat; echo out; echo err >&2; sleep 3600")
+"""A warm one that does not may have ended after a few turns of the event loop."""
 TASKS: dict[RunnerState, dict[str, Any]] = {
-    RunnerState.RESOLVING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.CREATING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.ATTACHING: {"cmd": TALK, "stdin": STDIN},
-    RunnerState.STARTING: {"cmd": TALK, "stdin": STDIN},
+    RunnerState.RESOLVING: {"cmd": TALK_AND_STAY, "stdin": STDIN},
+    RunnerState.CREATING: {"cmd": TALK_AND_STAY, "stdin": STDIN},
+    RunnerState.ATTACHING: {"cmd": TALK_AND_STAY, "stdin": STDIN},
+    RunnerState.STARTING: {"cmd": TALK_AND_STAY, "stdin": STDIN},
     RunnerState.RUNNING: {"cmd": SLEEP, "stdin": STDIN},
     RunnerState.STOPPING: {"cmd": ("yes",)},  # beyond the output limit
     RunnerState.COLLECTING: {"cmd": TALK, "stdin": STDIN},
