@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from ecs.tasks import old_images
+from ecs.tasks.model import Network
 from tests import images
 from tests.conftest import StartService
 from tests.engines import EngineProbe
@@ -102,7 +103,7 @@ def leaving_nothing(
         chosen |= {"spool_memory_bytes": 1024, **settings}
         async with running_ecs(tmp_path, docker_host, **chosen) as ecs:
             # The first requests open connections that stay.
-            await ecs.run("true")
+            await ecs.run("true", network=Network.NONE)
             await eventually(ecs.is_ready, 30)
             traces = Traces(ecs, engine)
             misses = missed(ecs)
