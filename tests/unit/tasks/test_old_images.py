@@ -13,9 +13,11 @@ from tests.fake_engine import FakeEngine, Script, answers, closes, fake_engine, 
 
 OWN = ImageReference.parse("ecs.invalid/program:0123456789ab")
 DAY_SECONDS = 86_400
+HOUR_SECONDS = 3_600
+"""More than lies between the collection of the tests, when ages are counted, and any of them."""
 
 
-def listed(*names: str, age_seconds: float = DAY_SECONDS + 60) -> dict[str, object]:
+def listed(*names: str, age_seconds: float = DAY_SECONDS + HOUR_SECONDS) -> dict[str, object]:
     return {"RepoTags": [*names], "Created": int(time.time() - age_seconds)}
 
 
@@ -44,7 +46,7 @@ def deleted(engine: FakeEngine) -> list[str]:
     [
         (listed("ecs.invalid/program:old"), ["ecs.invalid/program:old"]),
         (listed("ecs.invalid/program:a", "mine:1"), ["ecs.invalid/program:a"]),
-        (listed("ecs.invalid/program:young", age_seconds=DAY_SECONDS - 60), []),
+        (listed("ecs.invalid/program:young", age_seconds=DAY_SECONDS - HOUR_SECONDS), []),
         (listed(str(OWN)), []),
         (listed("docker.io/library/program:old"), []),
         (listed("ecs.invalid/programs:old"), []),
