@@ -2,21 +2,45 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from yarl import URL
+
+from ecs.ecsctl import textfile
 
 Command = Callable[..., Any]
 
 json_option: Callable[[Command], Command] = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON."
 )
+textfile_option: Callable[[Command], Command] = click.option(
+    "--textfile",
+    "textfile_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Also write the outcome for node_exporter's textfile collector (PATH.prom).",
+)
 
 
 def echo_json(document: object) -> None:
     """Write one JSON document to standard output."""
     click.echo(json.dumps(document))
+
+
+def write_textfile(path: Path, text: str) -> None:
+    """Write the file that ``--textfile`` names.
+
+    Raises:
+        click.ClickException: it cannot be written.
+    """
+    try:
+        textfile.write(path, text)
+    except OSError as error:
+        raise click.ClickException(
+            f"the textfile {str(path)!r} cannot be written: {error.strerror}"
+        ) from error
 
 
 def http_url(text: str, *, option: str, takes: str) -> URL:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecs.ecsctl.provisioning.firewall import KERNEL_SETTINGS, iptables_files, nftables_file
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
+from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall, rendered
 from tests.firewall_cases import CASES, FIREWALL
 from tests.firewall_lab import (
     ANY_PORT,
@@ -103,7 +103,7 @@ def lab() -> Iterator[Lab]:
     """The lab, with no firewall; the engine started behind one of iptables, as at boot."""
     addresses = {case.probe.address for case in CASES if case.probe.to == "outside"}
     with running_lab(load_iptables, addresses - {OUTSIDE, OUTSIDE6}) as running:
-        assert run_in(running.node, loaded_firewall, FIREWALL) == []
+        assert run_in(running.node, loaded_firewall, rendered(FIREWALL)) == []
         unload_iptables(running.node)
         yield running
 
@@ -186,13 +186,13 @@ def test_loaded_again_it_is_the_same(lab: Lab, load: Load) -> None:
 
 def test_the_check_finds_it_complete(lab: Lab, load: Load) -> None:
     load(lab.node)
-    assert run_in(lab.node, loaded_firewall, FIREWALL) == []
+    assert run_in(lab.node, loaded_firewall, rendered(FIREWALL)) == []
 
 
 @pytest.mark.parametrize("rule", ["tasks", "private"])
 def test_the_check_names_the_rule_that_is_missing(lab: Lab, load: Load, rule: str) -> None:
     load(lab.node, rule)
-    problems = run_in(lab.node, loaded_firewall, FIREWALL)
+    problems = run_in(lab.node, loaded_firewall, rendered(FIREWALL))
     assert problems
     assert all(f"rule {rule!r} " in problem for problem in problems)
 
@@ -202,7 +202,7 @@ def test_without_bridge_netfilter_tasks_meet_and_the_check_says_so(lab: Lab, loa
     with bridged_packets_unfiltered(lab.node):
         arriving = Probe("task", "other", OTHER, ANY_PORT)
         found = outcomes([arriving], lab.places, lab.listeners, expected={arriving})
-        problems = run_in(lab.node, loaded_firewall, FIREWALL)
+        problems = run_in(lab.node, loaded_firewall, rendered(FIREWALL))
     assert found == {arriving: REACHED}
     assert problems == [
         f"the kernel's {name} is not 1, so tasks reach each other: set it"

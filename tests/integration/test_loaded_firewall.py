@@ -9,7 +9,7 @@ import pytest
 
 from ecs.ecsctl.provisioning import loaded_firewall as module
 from ecs.ecsctl.provisioning.firewall import Firewall, iptables_files, nftables_file
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
+from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall, rendered
 from tests.network_namespaces import namespace, output_in, run_in
 
 FIREWALL = Firewall()
@@ -39,7 +39,7 @@ def iptables(host: Path, tmp_path: Path) -> None:
 
 
 def problems(host: Path, firewall: Firewall = FIREWALL) -> list[str]:
-    return run_in(host, loaded_firewall, firewall)
+    return run_in(host, loaded_firewall, rendered(firewall))
 
 
 def test_without_rules_it_is_not_loaded(host: Path) -> None:

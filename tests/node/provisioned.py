@@ -33,8 +33,8 @@ CHECK = """
 import sys
 from pathlib import Path
 from ecs.ecsctl.provisioning.deployment import load
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
-print(loaded_firewall(load(Path(sys.argv[1])).firewall))
+from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall, rendered
+print(loaded_firewall(rendered(load(Path(sys.argv[1])).firewall)))
 """
 
 

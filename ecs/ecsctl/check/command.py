@@ -14,11 +14,20 @@ from ecs.ecsctl.check.disk import check_disk
 from ecs.ecsctl.check.engine import check_engine
 from ecs.ecsctl.check.findings import Finding, Level
 from ecs.ecsctl.check.firewall import check_firewall
+from ecs.ecsctl.check.metrics import exposition
 from ecs.ecsctl.check.ports import check_ports
-from ecs.ecsctl.check.tls import check_tls
+from ecs.ecsctl.check.tls import check_tls, not_after
 from ecs.ecsctl.deployment_file import checked_deployment
-from ecs.ecsctl.options import Command, echo_json, json_option, shown
+from ecs.ecsctl.options import (
+    Command,
+    echo_json,
+    json_option,
+    shown,
+    textfile_option,
+    write_textfile,
+)
 from ecs.ecsctl.provisioning.firewall import Firewall
+from ecs.ecsctl.provisioning.loaded_firewall import Rules, read_rules, rendered
 from ecs.settings import Settings, SettingsError
 from ecs.settings_loading import load
 
@@ -48,6 +57,14 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
     help="The deployment file of the node: firewall, domains and ports are to be as there.",
 )
 @click.option(
+    "--firewall",
+    "rules_directory",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="The rendered rules that must be loaded: on a node /etc/ecs/firewall. Without it they are "
+    "those of --deployment.",
+)
+@click.option(
     "--config",
     envvar="ECS_CONFIG",
     show_envvar=True,
@@ -74,15 +91,18 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
     help="A TCP port that may be open to others, beside 22, 80 and 443 or those of --deployment; "
     "may be repeated.",
 )
+@textfile_option
 @json_option
 def check(
     *,
     file: Path | None,
+    rules_directory: Path | None,
     config: str | None,
     certificate: Path,
     key: Path,
     domains: Sequence[str],
     allowed_ports: Sequence[int],
+    textfile_path: Path | None,
     as_json: bool,
 ) -> None:
     """Is this node right? Exit code 1 if anything fails, 0 for warnings alone."""
@@ -91,14 +111,18 @@ def check(
     if file is not None:
         deployment = checked_deployment(file, as_json=as_json)
         firewall, named = deployment.firewall, (*deployment.domains, *domains)
+    rules = rendered(firewall) if rules_directory is None else _rules(rules_directory)
+    now = datetime.now(UTC)
     findings = [
         *asyncio.run(check_engine(settings)),
-        check_firewall(firewall),
-        *check_tls(certificate, key, named, now=datetime.now(UTC)),
+        check_firewall(rules),
+        *check_tls(certificate, key, named, now=now),
         *_directories(settings),
         check_clock(),
         *check_ports((*firewall.open_tcp_ports, *allowed_ports), settings.port),
     ]
+    if textfile_path is not None:
+        write_textfile(textfile_path, exposition(findings, not_after(certificate), now))
     worst = next(level for level in _SEVERITY if any(one.level == level for one in findings))
     if as_json:
         echo_json({"result": worst, "checks": [_document(finding) for finding in findings]})
@@ -114,6 +138,14 @@ def _settings(config: str | None) -> Settings:
         return load(["--config", config] if config else [])
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _rules(directory: Path) -> Rules:
+    try:
+        return read_rules(directory)
+    except (OSError, UnicodeDecodeError) as error:
+        told = f"{str(directory)!r} holds no rendered rules: {error}"
+        raise click.BadParameter(told, param_hint="'--firewall'") from error
 
 
 def _directories(settings: Settings) -> list[Finding]:

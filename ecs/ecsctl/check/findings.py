@@ -20,6 +20,8 @@ class Finding:
     level: Level
     found: str
     fix: str = ""
+    is_made: bool = True
+    """Whether the check could be made at all."""
 
 
 def ok(name: str, found: str) -> Finding:
@@ -39,4 +41,4 @@ def failure(name: str, found: str, fix: str) -> Finding:
 
 def not_checked(name: str, why: str, fix: str) -> Finding:
     """Nothing is known: that is a warning, never a guess."""
-    return Finding(name, Level.WARNING, f"cannot be checked: {why}", fix)
+    return Finding(name, Level.WARNING, f"cannot be checked: {why}", fix, is_made=False)

@@ -3,17 +3,16 @@
 import subprocess
 
 from ecs.ecsctl.check.findings import Finding, failure, not_checked, ok
-from ecs.ecsctl.provisioning.firewall import Firewall
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall
+from ecs.ecsctl.provisioning.loaded_firewall import Rules, loaded_firewall
 
 _NAME = "firewall"
 _SHOWN_PROBLEMS = 3
 
 
-def check_firewall(firewall: Firewall) -> Finding:
+def check_firewall(rules: Rules) -> Finding:
     """Compare the kernel's rules with what keeps tasks from the host and from private addresses."""
     try:
-        problems = loaded_firewall(firewall)
+        problems = loaded_firewall(rules)
     except subprocess.CalledProcessError as error:
         said = " ".join(str(error.stderr).split()) or f"exit code {error.returncode}"
         return not_checked(_NAME, f"{error.cmd[0]}: {said}", "run this as root")

@@ -33,18 +33,23 @@ def check_tls(
         return [failure(_FILES, unusable, "put them there, and let nginx's user read them")]
     if shutil.which("openssl") is None:
         return [not_checked(_FILES, "there is no program openssl", "install openssl")]
-    text = _openssl("x509", "-in", certificate, "-noout", "-dates", "-ext", "subjectAltName")
-    if text is None:
+    read = _read(certificate)
+    if read is None:
         return [
             failure(_FILES, f"{certificate} holds no PEM certificate", "put the certificate there")
         ]
-    read = _parsed(text)
     return [
         ok(_FILES, f"{certificate} and {key} are there"),
         _key_finding(certificate, key),
         _names_finding(certificate, read, domains),
         _expiry_finding(read, now),
     ]
+
+
+def not_after(certificate: Path) -> datetime | None:
+    """Return when the certificate expires, or ``None`` where none can be read."""
+    read = _read(certificate) if shutil.which("openssl") else None
+    return read.ends if read else None
 
 
 def _unusable(paths: Sequence[Path]) -> str:
@@ -66,6 +71,12 @@ def _openssl(*arguments: str | Path) -> str | None:
         check=False,
     )
     return ended.stdout.decode(errors="replace") if ended.returncode == 0 else None
+
+
+def _read(certificate: Path) -> _Certificate | None:
+    """Return what the first certificate of a file says, or ``None`` when there is none in it."""
+    text = _openssl("x509", "-in", certificate, "-noout", "-dates", "-ext", "subjectAltName")
+    return None if text is None else _parsed(text)
 
 
 def _parsed(text: str) -> _Certificate:

@@ -13,9 +13,17 @@ from pathlib import Path
 import click
 from yarl import URL
 
-from ecs.ecsctl.options import echo_json, http_url, json_option, shown
-from ecs.ecsctl.probe import checks, textfile
+from ecs.ecsctl.options import (
+    echo_json,
+    http_url,
+    json_option,
+    shown,
+    textfile_option,
+    write_textfile,
+)
+from ecs.ecsctl.probe import checks
 from ecs.ecsctl.probe.checks import Outcome, Target
+from ecs.ecsctl.probe.metrics import exposition
 
 _KEY_VARIABLE, _SECRET_VARIABLE = "ECS_PROBE_KEY", "ECS_PROBE_SECRET"
 _PATH = click.Path(path_type=Path)
@@ -64,13 +72,7 @@ _PATH = click.Path(path_type=Path)
     metavar="SECONDS",
     help="How long each answer may take.",
 )
-@click.option(
-    "--textfile",
-    "textfile_path",
-    type=_PATH,
-    metavar="PATH",
-    help="Also write the outcome for node_exporter's textfile collector (PATH.prom).",
-)
+@textfile_option
 @json_option
 def probe(
     *,
@@ -90,7 +92,7 @@ def probe(
     except (OSError, ssl.SSLError) as error:
         raise click.BadParameter(f"{str(cacert)!r}: {error}", param_hint="'--cacert'") from error
     if textfile_path is not None:
-        _write(textfile_path, outcomes)
+        write_textfile(textfile_path, exposition(outcomes, time.time()))
     if as_json:
         echo_json([asdict(outcome) for outcome in outcomes])
     else:
@@ -131,15 +133,6 @@ def _from_file(path: Path) -> tuple[str, str]:
     except (ValueError, LookupError, TypeError) as error:
         told = f'{str(path)!r} is not {{"key": …, "secret": …}}'
         raise click.BadParameter(told, param_hint=hint) from error
-
-
-def _write(path: Path, outcomes: list[Outcome]) -> None:
-    try:
-        textfile.write(path, textfile.exposition(outcomes, time.time()))
-    except OSError as error:
-        raise click.ClickException(
-            f"the textfile {str(path)!r} cannot be written: {error.strerror}"
-        ) from error
 
 
 def _line(outcome: Outcome) -> str:

@@ -12,6 +12,7 @@ from ecs.ecsctl.provisioning.firewall import (
     KERNEL_MODULE,
     KERNEL_SETTINGS,
     Firewall,
+    IptablesFiles,
     iptables_files,
     nftables_file,
 )
@@ -21,8 +22,34 @@ _LIST_TABLE = ("nft", "-j", "list", "table", "inet", "ecs")
 _TABLE = {"family": "inet", "name": "ecs"}
 # The ways to our chains. The engine makes the first one too, and puts it before all else.
 _JUMPS = (("INPUT", "ECS-INPUT"), ("FORWARD", "DOCKER-USER"), ("DOCKER-USER", "ECS-FORWARD"))
+_NOT_LOADED = "the host firewall is not loaded"
 _DECIDES = re.compile(r"-j (ACCEPT|RETURN)\b")
 _COMMENT = re.compile(r'--comment (?:"([^"]+)"|(\S+))')
+
+
+class Rules(NamedTuple):
+    """A firewall as it is rendered, for the programs that may have loaded it; for one at least."""
+
+    nftables: str | None
+    iptables: IptablesFiles | None
+
+
+def rendered(firewall: Firewall) -> Rules:
+    """Return the rules of a firewall, whichever program loads them."""
+    return Rules(nftables_file(firewall), iptables_files(firewall))
+
+
+def read_rules(directory: Path) -> Rules:
+    """Return the rules that a node has in this directory, for the program that loads them there.
+
+    Raises:
+        OSError: they cannot be read, or are not there.
+    """
+    nftables = directory / "firewall.nft"
+    if nftables.exists():
+        return Rules(nftables.read_text(encoding="utf-8"), None)
+    names = ("iptables.rules", "ip6tables.rules", "load")
+    return Rules(None, IptablesFiles(*((directory / name).read_text("utf-8") for name in names)))
 
 
 class _Rule(NamedTuple):
@@ -34,8 +61,8 @@ class _Rule(NamedTuple):
         return f"rule {self.name!r} of chain {self.chain}"
 
 
-def loaded_firewall(firewall: Firewall) -> list[str]:
-    """Return what is missing of this firewall here, in words; nothing if it is complete.
+def loaded_firewall(rules: Rules) -> list[str]:
+    """Return what is missing of these rules here, in words; nothing if they are complete.
 
     Compares with the rendering as the same programs read it back from an empty network namespace,
     so that no spelling of theirs is a difference. Needs root.
@@ -44,10 +71,12 @@ def loaded_firewall(firewall: Firewall) -> list[str]:
         subprocess.CalledProcessError: one of them failed, as it does without root; see ``stderr``.
         subprocess.TimeoutExpired: one of them hangs.
     """
-    if _has_nftables_table():
-        problems = _nftables_problems(firewall)
+    if rules.nftables is not None and _has_nftables_table():
+        problems = _nftables_problems(rules.nftables)
+    elif rules.iptables is not None:
+        problems = _iptables_problems(rules.iptables)
     else:
-        problems = _iptables_problems(firewall)
+        problems = [f"nft: {_NOT_LOADED}"]
     return [*problems, *_kernel_problems()]
 
 
@@ -58,9 +87,9 @@ def _has_nftables_table() -> bool:
     return any(_TABLE.items() <= item.get("table", {}).items() for item in listing)
 
 
-def _nftables_problems(firewall: Firewall) -> list[str]:
-    rendered = _run_apart(f"nft -f - && {' '.join(_LIST_TABLE)}", nftables_file(firewall))
-    return _differences(_nftables_rules(rendered), _nftables_rules(_run(*_LIST_TABLE)))
+def _nftables_problems(wanted: str) -> list[str]:
+    listed = _run_apart(f"nft -f - && {' '.join(_LIST_TABLE)}", wanted)
+    return _differences(_nftables_rules(listed), _nftables_rules(_run(*_LIST_TABLE)))
 
 
 def _nftables_rules(listing: str) -> list[_Rule]:
@@ -78,16 +107,15 @@ def _each_nftables_rule(items: list[dict[str, dict[str, Any]]]) -> Iterator[_Rul
             yield _Rule(rule["chain"], rule.get("comment", "-"), json.dumps(statements))
 
 
-def _iptables_problems(firewall: Firewall) -> list[str]:
-    files = iptables_files(firewall)
+def _iptables_problems(files: IptablesFiles) -> list[str]:
     problems = []
     for program, rules in (("iptables", files.rules_v4), ("ip6tables", files.rules_v6)):
         loaded = _iptables_rules(_run(program, "-S")) if shutil.which(program) else []
         if ours := [rule for rule in loaded if rule.chain.startswith("ECS-")]:
-            rendered = _iptables_rules(_run_apart(f"{program}-restore && {program} -S", rules))
-            found = [*_missing_jumps(loaded), *_differences(rendered, ours)]
+            wanted = _iptables_rules(_run_apart(f"{program}-restore && {program} -S", rules))
+            found = [*_missing_jumps(loaded), *_differences(wanted, ours)]
         else:
-            found = ["the host firewall is not loaded"]
+            found = [_NOT_LOADED]
         problems += [f"{program}: {problem}" for problem in found]
     return problems
 
@@ -112,12 +140,12 @@ def _missing_jumps(loaded: list[_Rule]) -> Iterator[str]:
             yield f"chain {chain} accepts or returns before it jumps to {target}"
 
 
-def _differences(rendered: list[_Rule], loaded: list[_Rule]) -> list[str]:
-    missing = [rule for rule in rendered if rule not in loaded]
-    added = [rule for rule in loaded if rule not in rendered]
+def _differences(wanted: list[_Rule], loaded: list[_Rule]) -> list[str]:
+    missing = [rule for rule in wanted if rule not in loaded]
+    added = [rule for rule in loaded if rule not in wanted]
     problems = [f"{rule} is missing or was changed" for rule in missing]
     problems += [f"{rule} is not what would be rendered" for rule in added]
-    if not problems and rendered != loaded:
+    if not problems and wanted != loaded:
         problems = ["the rules are not in the order in which they would be rendered"]
     return list(dict.fromkeys(problems))  # a group of many rules is told once
 

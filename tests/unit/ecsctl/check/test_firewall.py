@@ -6,17 +6,17 @@ import pytest
 
 from ecs.ecsctl.check import firewall
 from ecs.ecsctl.check.findings import Level
-from ecs.ecsctl.provisioning.firewall import Firewall
+from ecs.ecsctl.provisioning.loaded_firewall import Rules
 
 
 def told(problems: list[str] | Exception, monkeypatch: pytest.MonkeyPatch) -> tuple[Level, str]:
-    def loaded_firewall(_: Firewall) -> list[str]:
+    def loaded_firewall(_: Rules) -> list[str]:
         if isinstance(problems, Exception):
             raise problems
         return problems
 
     monkeypatch.setattr(firewall, "loaded_firewall", loaded_firewall)
-    finding = firewall.check_firewall(Firewall())
+    finding = firewall.check_firewall(Rules(None, None))
     return finding.level, finding.found
 
 
