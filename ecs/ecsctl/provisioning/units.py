@@ -5,12 +5,15 @@ from pathlib import Path
 
 import jinja2
 
-from ecs.ecsctl.provisioning.deployment import Deployment
+from ecs.ecsctl.provisioning.deployment import Deployment, Resources
 from ecs.ecsctl.provisioning.firewall import KERNEL_MODULE, KERNEL_SETTINGS
 
 ENABLED = frozenset({"ecs.target", "ecs-firewall.service"})
 """The target wants the rest."""
 CONTAINERS = ("services", "nginx", "apidocs")
+TEXTFILES = "/var/lib/prometheus/node-exporter"
+"""Where Debian's node_exporter looks for them."""
+_CHECK = Resources(memory_bytes=128 * 1024**2, cpus=1, pids=32)
 _CLEAN_UP_SECONDS = 60
 """What the service may take beyond drain_timeout_seconds, 45 at most, and some to spare."""
 
@@ -30,6 +33,8 @@ _NAMES = (
     "ecs-services.service",
     "ecs-apidocs.service",
     "ecs-task-images.service",
+    "ecs-check.service",
+    "ecs-check.timer",
     "ecs.target",
 )
 
@@ -58,4 +63,12 @@ def _render(name: str, deployment: Deployment, *, has_selinux: bool) -> str:
         values["images"] = [images[each] for each in CONTAINERS]
     elif container == "task-images":
         values["images"] = images["tasks"]
+    elif container == "check":
+        values |= {
+            "image": images["services"],
+            "limits": _CHECK,
+            "domains": deployment.domains,
+            "open_tcp_ports": deployment.firewall.open_tcp_ports,
+            "textfiles": TEXTFILES,
+        }
     return _TEMPLATES.get_template(name).render(values)
