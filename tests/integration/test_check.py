@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ecs.ecsctl.provisioning.firewall import Firewall, nftables_file
 from tests.deployments import everything, write, write_named_files
 from tests.engines import EngineProbe
 from tests.network_namespaces import Host, host
+from tests.textfiles import samples
 
 FORWARD = ("inet", "ecs", "forward")
 PROGRAM = Path(sys.executable).parent / "ecsctl"
@@ -226,6 +228,73 @@ def test_the_firewall_is_looked_for_and_a_missing_rule_is_told(files: Path) -> N
     assert "is missing or was changed" in found[2]["found"]
 
 
+def test_a_certificate_near_its_end_and_a_flushed_firewall_are_told_to_node_exporter(
+    files: Path,
+) -> None:
+    rules = files / "firewall"
+    rules.mkdir()
+    (rules / "firewall.nft").write_text(nftables_file(Firewall()))
+    ends = certificate_by_openssl(files, days=2)
+    textfile = files / "ecs-check.prom"
+    told = []
+    with host(9) as node:
+        for words in (["-f", str(rules / "firewall.nft")], ["flush", "ruleset"]):
+            node.run("nft", *words)
+            done = check(
+                files, "--firewall", str(rules), "--textfile", str(textfile), "--json",
+                prefix=tuple(node.command()),
+            )  # fmt: skip
+            found = checks(done)
+            told.append(samples(textfile))
+            assert_told(found, told[-1])
+
+    loaded, flushed = told
+    firewall = 'ecs_check_success{check="firewall"}'
+    assert (loaded[firewall], flushed[firewall]) == (1, 0)
+    assert loaded['ecs_check_success{check="TLS expiry"}'] == 1
+    assert loaded["ecs_certificate_not_after_timestamp_seconds"] == ends
+
+
+def certificate_by_openssl(files: Path, days: int) -> float:
+    """Replace the certificate, and return when openssl says that it expires."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", str(days), "-keyout", files / "key", "-out", files / "cert",
+         "-subj", "/CN=ecs.example", "-addext", "subjectAltName=DNS:ecs.example"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    told = subprocess.run(
+        ["openssl", "x509", "-noout", "-enddate", "-in", files / "cert"],
+        check=True, capture_output=True, text=True, timeout=60,
+    ).stdout  # fmt: skip
+    return ssl.cert_time_to_seconds(told.strip().partition("=")[2])
+
+
+def assert_told(found: dict[str, dict[str, str]], told: dict[str, float]) -> None:
+    """See that each check has its sample, as the answer says."""
+    assert {
+        name: value for name, value in told.items() if name.startswith("ecs_check_success")
+    } == {
+        f'ecs_check_success{{check="{name}"}}': float(
+            one["level"] != "failure" and not one["found"].startswith("cannot be checked")
+        )
+        for name, one in found.items()
+    }
+
+
+@pytest.mark.parametrize("content", ["none", "garbage"])
+def test_a_certificate_that_cannot_be_read_has_no_end(content: str, files: Path) -> None:
+    (files / "cert").unlink()
+    if content == "garbage":
+        (files / "cert").write_text("garbage")
+
+    check(files, "--textfile", str(files / "ecs-check.prom"))
+
+    told = samples(files / "ecs-check.prom")
+    assert told['ecs_check_success{check="TLS files"}'] == 0
+    assert "ecs_certificate_not_after_timestamp_seconds" not in told
+
+
 def test_a_deployment_file_says_which_firewall_domains_and_ports_are_right(files: Path) -> None:
     directory = files / "deployment"
     write_named_files(directory)
@@ -276,6 +345,7 @@ def test_a_faulty_deployment_file_is_told_field_by_field(files: Path) -> None:
         (["--allow-port", "http"], "'--allow-port'"),
         (["--allow-port", "0"], "'--allow-port'"),
         (["--verbose"], "--verbose"),
+        (["--firewall", "/none"], "'--firewall': '/none' holds no rendered rules"),
     ],
 )
 def test_a_mistake_of_use_is_told_in_one_line(arguments: list[str], told: str, files: Path) -> None:

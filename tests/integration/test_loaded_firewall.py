@@ -9,7 +9,7 @@ import pytest
 
 from ecs.ecsctl.provisioning import loaded_firewall as module
 from ecs.ecsctl.provisioning.firewall import Firewall, iptables_files, nftables_file
-from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall, rendered
+from ecs.ecsctl.provisioning.loaded_firewall import loaded_firewall, read_rules, rendered
 from tests.network_namespaces import namespace, output_in, run_in
 
 FIREWALL = Firewall()
@@ -30,12 +30,18 @@ def nftables(host: Path) -> None:
 
 
 @pytest.fixture
-def iptables(host: Path, tmp_path: Path) -> None:
+def rendered_files(tmp_path: Path) -> Path:
+    """A directory with the rules for iptables, as a node has them."""
     files = iptables_files(FIREWALL)
     (tmp_path / "iptables.rules").write_text(files.rules_v4)
     (tmp_path / "ip6tables.rules").write_text(files.rules_v6)
     (tmp_path / "load").write_text(files.load)
-    output_in(host, "sh", str(tmp_path / "load"))
+    return tmp_path
+
+
+@pytest.fixture
+def iptables(host: Path, rendered_files: Path) -> None:
+    output_in(host, "sh", str(rendered_files / "load"))
 
 
 def problems(host: Path, firewall: Firewall = FIREWALL) -> list[str]:
@@ -117,6 +123,21 @@ def test_another_order_is_told(host: Path) -> None:
     output_in(host, "iptables", *first)
     assert problems(host) == [
         "iptables: the rules are not in the order in which they would be rendered"
+    ]
+
+
+@pytest.mark.usefixtures("iptables")
+def test_rules_that_are_as_in_a_directory_are_complete(host: Path, rendered_files: Path) -> None:
+    assert run_in(host, loaded_firewall, read_rules(rendered_files)) == []
+
+
+@pytest.mark.usefixtures("iptables")
+def test_rules_of_another_program_than_the_directory_is_for_are_not_loaded(
+    host: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "firewall.nft").write_text(nftables_file(FIREWALL))
+    assert run_in(host, loaded_firewall, read_rules(tmp_path)) == [
+        "nft: the host firewall is not loaded"
     ]
 
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,22 @@ import aiohttp
 import pytest
 import yaml
 
+from ecs.ecsctl import textfile
+from ecs.ecsctl.check import metrics
+from ecs.ecsctl.check.findings import Finding, failure, ok
 from tests.client import calling
 from tests.conftest import StartService
 from tests.expositions import families
+from tests.images import BUSYBOX
 from tests.network import free_port
 from tests.services import ECService
+from tests.textfiles import exposed, node_exporter
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "observability"
 PATIENT_SECONDS = 30
-WRITTEN_BY_THE_PROBE = {
-    "ecs_probe_success",
-    "ecs_probe_duration_seconds",
-    "ecs_probe_last_run_timestamp_seconds",
-}
+PROGRAM = Path(sys.executable).parent / "ecsctl"
 PROMETHEUS_S_OWN = {"up"}
 HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")
 
@@ -121,14 +124,16 @@ async def is_alerted(server: Prometheus, name: str) -> bool:
 
 
 @asynccontextmanager
-async def prometheus(service: ECService, directory: Path) -> AsyncIterator[Prometheus]:
-    """Scrape the service each second as prometheus.yaml does each 15."""
+async def prometheus(
+    service: ECService, directory: Path, node: str = ""
+) -> AsyncIterator[Prometheus]:
+    """Scrape service and node_exporter each second as prometheus.yaml does each 15."""
     configuration = document("prometheus.yaml")
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     configuration["rule_files"] = [str(FOLDER / "alerts.yaml")]
     jobs = {job["job_name"]: job for job in configuration["scrape_configs"]}
     jobs["ecs"]["static_configs"] = [{"targets": [service.url.removeprefix("http://")]}]
-    configuration["scrape_configs"] = [jobs["ecs"]]
+    jobs["node"]["static_configs"] = [{"targets": [node] if node else []}]
     file = directory / "prometheus.yaml"
     file.write_text(yaml.safe_dump(configuration))
     port = free_port()
@@ -240,30 +245,78 @@ def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
         taken |= own
 
 
+def write_findings(directory: Path, left: timedelta, *findings: Finding) -> None:
+    """Write what ``ecsctl check --textfile`` does of a node where it finds this."""
+    now = datetime.now(UTC)
+    textfile.write(directory / "ecs-check.prom", metrics.exposition(findings, now + left, now))
+
+
+def probe(service: ECService, directory: Path) -> None:
+    subprocess.run(
+        [PROGRAM, "probe", "--url", service.url, "--image", BUSYBOX,
+         "--textfile", directory / "ecs.prom"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def textfiles(tmp_path: Path) -> Path:
+    """Where node_exporter looks for them."""
+    directory = tmp_path / "textfiles"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def node(textfiles: Path) -> Iterator[str]:
+    """A real node_exporter's address."""
+    with node_exporter(textfiles) as address:
+        yield address
+
+
+def names_in(exposition: str | bytes) -> set[str]:
+    """The names that queries may use."""
+    found = families(exposition)
+    histograms = [name for name, family in found.items() if family.type == "histogram"]
+    return {*found, *(name + part for name in histograms for part in HISTOGRAM_PARTS)}
+
+
 async def test_a_real_prometheus_scrapes_the_service_and_answers_every_query(
-    service: ECService, tmp_path: Path
+    service: ECService, node: str, textfiles: Path, tmp_path: Path
 ) -> None:
-    found = families(await exposition(service))
-    exposed = {
-        *found,
-        *(
-            name + part
-            for name, family in found.items()
-            if family.type == "histogram"
-            for part in HISTOGRAM_PARTS
-        ),
-    }
-    async with prometheus(service, tmp_path) as server:
+    probe(service, textfiles)
+    write_findings(textfiles, timedelta(days=60), ok("firewall", "loaded"))
+    known = names_in(await exposition(service)) | names_in(exposed(node)) | PROMETHEUS_S_OWN
+    async with prometheus(service, tmp_path, node) as server:
         await eventually(lambda: server.value('up{job="ecs"} == 1'), PATIENT_SECONDS)
-        assert await server.value('ecs_tasks_total{outcome="exited"}') == 1
+        assert await server.value('ecs_tasks_total{outcome="exited"}') == 2  # one is the probe's
         assert await server.value('ecs_tasks_total{outcome="image_not_found"}') == 1
         for place, query in queries():
             await server.ask("query", query=query)  # or it fails here
             names = metric_names(query)
             assert names, place
-            assert names <= exposed | WRITTEN_BY_THE_PROBE | PROMETHEUS_S_OWN, place
+            assert names <= known, place
         await eventually(lambda: rules_are_evaluated(server), PATIENT_SECONDS)
         # Before the first scrape there was no service to see.
+        await eventually(lambda: nothing_is_wrong(server), PATIENT_SECONDS)
+
+
+async def test_a_real_prometheus_is_told_of_certificate_firewall_and_timers(
+    service: ECService, node: str, textfiles: Path, tmp_path: Path
+) -> None:
+    """The alerts only begin: before they fire they wait for a minute and more."""
+    async with prometheus(service, tmp_path, node) as server:
+        for alert in ("EcsCheckAbsent", "EcsProbeAbsent"):
+            await eventually(lambda name=alert: is_alerted(server, name), PATIENT_SECONDS)
+
+        write_findings(textfiles, timedelta(days=2), failure("firewall", "flushed", "load it"))
+
+        for alert in ("EcsCheckFailing", "EcsCertificateExpiring", "EcsCertificateExpiresSoon"):
+            await eventually(lambda name=alert: is_alerted(server, name), PATIENT_SECONDS)
+
+        probe(service, textfiles)
+        write_findings(textfiles, timedelta(days=60), ok("firewall", "loaded"))
+
         await eventually(lambda: nothing_is_wrong(server), PATIENT_SECONDS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tests.conftest import StartService
 from tests.images import BUSYBOX
 from tests.network import free_port
+from tests.textfiles import samples
 from tests.waiting import eventually
 
 PROGRAM = Path(sys.executable).parent / "ecsctl"
@@ -26,22 +27,6 @@ def probe(url: str, *arguments: str, **environment: str) -> tuple[int, dict[str,
     )
     assert done.stderr == ""
     return done.returncode, {one["check"]: one for one in json.loads(done.stdout)}
-
-
-def samples(path: Path) -> dict[str, float]:
-    """What a textfile says, after promtool has found nothing wrong with it."""
-    text = path.read_text(encoding="utf-8")
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
-    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in lines}
 
 
 async def test_a_service_that_is_well_answers_both(ecservice: StartService, tmp_path: Path) -> None:
