@@ -100,10 +100,18 @@ def sla_markdown(sla: dict[str, Any]) -> str:
         "## Service level",
         f"The objective: {objective['availability_percent']:g} % available, and 95 of 100 tasks "
         f"delayed by at most {objective['overhead_p95_seconds']:g} s beyond their own time. "
-        f"Measured from {sla['since']} to {sla['until']} ({window}):",
+        f"Measured from {sla['since']} to {sla['until']} ({window}{_coverage(sla)}):",
         "\n".join((*_availability(sla["availability"]), *_overhead(sla["overhead"]))),
     ]
     return "\n\n".join(sentences)
+
+
+def _coverage(sla: dict[str, Any]) -> str:
+    """Say of how much of the window there was data, unless it was all or is not known."""
+    measured = sla.get("coverage")
+    if not measured or measured["minutes"] == measured["window_minutes"]:
+        return ""
+    return f", with data of {math.floor(measured['ratio'] * 1000) / 10:g} % of it"
 
 
 def _availability(availability: dict[str, Any]) -> Iterator[str]:

@@ -169,6 +169,7 @@ def test_a_window_without_data_makes_no_figures(prometheus: str) -> None:
 
     assert result.exit_code == 1
     assert "holds no metric of ECS between 2024-04-01T00:00:00" in result.stderr
+    assert "ask for a time in which it scraped the service" in result.stderr
     assert result.stdout == ""
 
 
@@ -178,6 +179,81 @@ def test_a_prometheus_without_data_makes_no_figures(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert f"Prometheus at {url} holds no metric of ECS: let it scrape" in result.stderr
+
+
+def test_a_window_of_which_all_is_known_has_no_gaps(document: dict[str, Any]) -> None:
+    # Minutes in which the service was away are known too.
+    assert document["coverage"] == {
+        "minutes": MINUTES, "window_minutes": MINUTES, "ratio": 1.0, "gaps": []
+    }  # fmt: skip
+
+
+def test_what_was_before_the_first_scrape_is_a_gap(prometheus: str) -> None:
+    earlier = ("--since", "2024-04-30 12:00 UTC", "--until", day.UNTIL)
+
+    found = json.loads(run(prometheus, *earlier, "--json").stdout)
+    told = run(prometheus, *earlier).stdout
+
+    # The minute that ends at midnight has the first scrape in it.
+    assert found["coverage"] == {
+        "minutes": MINUTES + 1,
+        "window_minutes": MINUTES + 720,
+        "ratio": pytest.approx((MINUTES + 1) / (MINUTES + 720), abs=1e-6),
+        "gaps": [{"since": "2024-04-30T12:00:00+00:00", "until": "2024-04-30T23:59:00+00:00"}],
+    }
+    assert "There is data of 66.712 % of it: 1,441 of 2,160 minutes\n" in told
+    assert "  none from 2024-04-30 12:00 UTC to 2024-04-30 23:59 UTC\n" in told
+    assert told.endswith("Objective MISSED, in the 66.712 % of the window of which there is data\n")
+
+
+def test_times_in_which_prometheus_was_away_are_gaps_and_one_target_of_two_is_enough(
+    tmp_path: Path,
+) -> None:
+    begin = int(day.BEGIN.timestamp())
+    one, other = (f'job="ecs",instance="198.18.0.{number}:8448"' for number in (1, 2))
+    # The ends of the minutes in the middle of which each was scraped.
+    scraped = {
+        one: {*range(1, 20), *range(40, 61)},
+        other: {*range(1, 25), *range(50, 55), *range(56, 61)},
+    }
+    up = "".join(
+        f"up{{{labels}}} 1 {begin + 60 * minute - 30}\n"
+        for labels, minutes in scraped.items()
+        for minute in sorted(minutes)
+    )
+    away = {"since": "2024-05-01T00:24:00+00:00", "until": "2024-05-01T00:39:00+00:00"}
+
+    with running_prometheus(tmp_path, f"# TYPE up gauge\n{up}") as url:
+        until = ("--until", "2024-05-01 01:00 UTC")
+        whole = json.loads(run(url, "--since", day.SINCE, *until, "--json").stdout)
+        # Half a minute later, so are the window's minutes.
+        later = ("--since", "2024-05-01 00:30:30 UTC", "--until", "2024-05-01 00:59:30 UTC")
+        part = json.loads(run(url, *later, "--json").stdout)
+
+    assert whole["coverage"] == {
+        "minutes": 45, "window_minutes": 60, "ratio": 0.75, "gaps": [away]
+    }  # fmt: skip
+    assert part["coverage"] == {
+        "minutes": 20,
+        "window_minutes": 29,
+        "ratio": pytest.approx(20 / 29, abs=1e-6),
+        "gaps": [away | {"since": "2024-05-01T00:30:30+00:00"}],
+    }
+
+
+def test_without_scrapes_of_its_own_prometheus_does_not_know_the_coverage(tmp_path: Path) -> None:
+    """As where the metrics came over OTLP."""
+    begin = int(day.BEGIN.timestamp())
+    tasks = "".join(
+        f'ecs_tasks_total{{job="ecs",outcome="exited"}} {minute} {begin + 60 * minute}\n'
+        for minute in range(61)
+    )
+
+    with running_prometheus(tmp_path, f"# TYPE ecs_tasks counter\n{tasks}") as url:
+        window = ("--since", day.SINCE, "--until", "2024-05-01 01:00 UTC")
+        result = run(url, *window, "--json")
+
+    assert json.loads(result.stdout)["coverage"] is None
 
 
 def test_hours_without_tasks_are_not_called_available(prometheus: str) -> None:

@@ -301,6 +301,19 @@ def test_the_service_level_is_told_as_it_was_measured(builder: ModuleType, root:
     ) in told
 
 
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(119, "(2.0 hours, with data of 99.1 % of it)"), (120, "(2.0 hours)")],
+)
+def test_a_window_of_which_not_all_is_known_says_so(
+    minutes: int, told: str, builder: ModuleType, root: Path
+) -> None:
+    coverage = {"minutes": minutes, "window_minutes": 120, "ratio": minutes / 120, "gaps": []}
+    (root / "docs" / "sla.json").write_text(json.dumps(SLA | {"coverage": coverage}))
+
+    assert told in section(rendered(builder, root), "Performance")
+
+
 def test_of_what_was_not_measured_nothing_is_told(builder: ModuleType, root: Path) -> None:
     (root / "docs" / "sla.json").write_text(json.dumps(SLA | {"overhead": None}))
 

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -12,6 +12,7 @@ from ecs.tasks.states import Outcome
 FAULTS = frozenset({Outcome.ENGINE_ERROR, Outcome.QUEUE_TIMED_OUT})
 """The outcomes that are held against ECS; every other is the task's, its image's or its owner's."""
 _SERVER_ERROR = "5"
+MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,35 @@ class Overhead:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A time, in Unix seconds, of which nothing is known."""
+
+    since: float
+    until: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of how many of the window's minutes there is data; ``gaps`` are the others, in order."""
+
+    minutes: int
+    window_minutes: int
+    gaps: tuple[Gap, ...]
+
+    @property
+    def ratio(self) -> float:
+        """From 0 to 1."""
+        return self.minutes / self.window_minutes
+
+
+@dataclass(frozen=True)
 class Figures:
     """All that the metrics say; ``None`` and an empty mapping mean that they say nothing.
 
     ``requests`` are by method, route and status code, ``outcomes`` are numbers of tasks.
     """
+
+    coverage: Coverage | None
 
     requests: Mapping[tuple[str, str, str], float]
     outcomes: Mapping[str, float]
@@ -84,6 +109,24 @@ class Figures:
 def share(good: float, total: float) -> Share | None:
     """Return the share, or ``None`` of nothing."""
     return Share(good, total) if total > 0 else None
+
+
+def coverage(missing: Sequence[float], window_minutes: int) -> Coverage | None:
+    """Return of what there is data, or ``None`` if of nothing.
+
+    ``missing`` are the ends of the minutes without, in Unix seconds and in order.
+    """
+    known = window_minutes - len(missing)
+    if known <= 0:
+        return None
+    gaps: list[Gap] = []
+    for end in missing:
+        begin = end - MINUTE_SECONDS
+        if gaps and gaps[-1].until == begin:
+            gaps[-1] = Gap(gaps[-1].since, end)
+        else:
+            gaps.append(Gap(begin, end))
+    return Coverage(known, window_minutes, tuple(gaps))
 
 
 def answered(requests: Mapping[tuple[str, str, str], float]) -> Share | None:

@@ -4,12 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ecs.ecsctl.sla.figures import Figures, Overhead, Share, answered, overhead, share
+from ecs.ecsctl.sla.figures import (
+    MINUTE_SECONDS,
+    Coverage,
+    Figures,
+    Overhead,
+    Share,
+    answered,
+    coverage,
+    overhead,
+    share,
+)
 from ecs.ecsctl.sla.prometheus import Labels, Prometheus, Series
 
 _ROUTES = (("GET", "/v1.1/_noop"), ("POST", "/v1.1/tasks"))
 """The requests that the promise is about."""
-_MINUTE_SECONDS = 60
 _BIRTH_STEP = "5m"
 """As far as Prometheus looks back for a sample."""
 _PROBE_STALE_SECONDS = 300
@@ -61,6 +70,7 @@ async def measure(prometheus: Prometheus, job: str, window: Window) -> Figures:
             requests[method, route, code] = count
     buckets = await asked.counted(f'ecs_task_overhead_seconds_bucket{{job="{job}"}}', "le")
     figures = Figures(
+        coverage=await asked.coverage(),
         requests=requests,
         outcomes=await asked.counted(f'ecs_tasks_total{{job="{job}"}}', "outcome"),
         overhead=overhead({float(bound): count for bound, count in buckets.items()}),
@@ -129,6 +139,8 @@ class _Asked:
         self._prometheus = prometheus
         self._job = job
         self._window = window
+        # One second less, so that the minute that ends where the window begins is not one of it.
+        self._minutes = f"[{window.seconds - 1}s:{MINUTE_SECONDS}s]"
 
     async def counted(self, selector: str, label: str) -> dict[str, float]:
         """Return by how much counters grew in the window, for each value of a label.
@@ -154,11 +166,19 @@ class _Asked:
 
     async def minutes(self, expression: str) -> Share | None:
         """Return the share of the minutes with a value in which an expression is 1."""
-        # One second less, so that the minute that ends where the window begins is not one of it.
-        steps = f"[{self._window.seconds - 1}s:{_MINUTE_SECONDS}s]"
+        steps = self._minutes
         good = await self._instant(f"sum(sum_over_time(({expression}){steps}))")
         known = await self._instant(f"sum(count_over_time(({expression}){steps}))")
         return share(_only(good), _only(known))
+
+    async def coverage(self) -> Coverage | None:
+        """Return of which minutes Prometheus knows whether it reached a target of the job."""
+        window_minutes = await self._instant(f"count_over_time(vector(1){self._minutes})")
+        found = await self._prometheus.steps(
+            f'absent_over_time(up{{job="{self._job}"}}[1m]){self._minutes}', self._window.until
+        )
+        missing = [time for series in found for time, _ in series.points]
+        return coverage(missing, int(_only(window_minutes)))
 
     async def why_nothing(self) -> str:
         prometheus = self._prometheus
@@ -169,7 +189,9 @@ class _Asked:
             )
         return (
             f"Prometheus at {prometheus.name} holds no metric of ECS between "
-            f"{self._window.since.isoformat()} and {self._window.until.isoformat()}"
+            f"{self._window.since.isoformat()} and {self._window.until.isoformat()}: ask for a "
+            "time in which it scraped the service (--since, --until), or let it keep more "
+            "(--storage.tsdb.retention.time)"
         )
 
     async def _instant(self, query: str) -> list[tuple[Labels, float]]:

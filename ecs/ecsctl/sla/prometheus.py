@@ -58,6 +58,11 @@ class Prometheus:
         found = await self._get("query", {"query": query, "time": f"{at.timestamp():.3f}"})
         return [(one["metric"], float(one["value"][1])) for one in found["result"]]
 
+    async def steps(self, query: str, at: datetime) -> list[Series]:
+        """Return each series of a query for a range, as ``up[1h:1m]``, that ends at ``at``."""
+        found = await self._get("query", {"query": query, "time": f"{at.timestamp():.3f}"})
+        return _series(found)
+
     async def range(
         self, query: str, since: datetime, until: datetime, step_seconds: int
     ) -> list[Series]:
@@ -68,13 +73,7 @@ class Prometheus:
             "end": f"{until.timestamp():.3f}",
             "step": str(step_seconds),
         }
-        found = await self._get("query_range", parameters)
-        return [
-            Series(
-                one["metric"], tuple((float(when), float(value)) for when, value in one["values"])
-            )
-            for one in found["result"]
-        ]
+        return _series(await self._get("query_range", parameters))
 
     async def has_series(self, selector: str) -> bool:
         """Tell whether any series that the selector fits was ever stored, at whatever time."""
@@ -109,3 +108,10 @@ class Prometheus:
                 f"what answers at {self.name} with status {status} is no Prometheus"
             ) from error
         raise PrometheusError(f"Prometheus at {self.name} refuses: {told}")
+
+
+def _series(found: Any) -> list[Series]:
+    return [
+        Series(one["metric"], tuple((float(when), float(value)) for when, value in one["values"]))
+        for one in found["result"]
+    ]

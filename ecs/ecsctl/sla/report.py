@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from ecs.ecsctl.sla.figures import FAULTS, Figures, Overhead, Share
+from ecs.ecsctl.sla.figures import FAULTS, Coverage, Figures, Gap, Overhead, Share
 from ecs.ecsctl.sla.measure import Window
 from ecs.ecsctl.sla.objective import Objective
 
 _HOUR_SECONDS = 3600
 _DAY_SECONDS = 86_400
+_SHOWN_GAPS = 5
 _NAMES = {
     "requests": ("requests", "not answered 5xx"),
     "tasks": ("tasks", "not failed by ECS or its engine"),
@@ -25,6 +27,7 @@ def document(figures: Figures, objective: Objective, window: Window) -> dict[str
         "since": window.since.isoformat(timespec="seconds"),
         "until": window.until.isoformat(timespec="seconds"),
         "window_seconds": window.seconds,
+        "coverage": _coverage(figures.coverage, window) if figures.coverage else None,
         "objective": {
             "availability_percent": objective.availability_percent,
             "overhead_p95_seconds": objective.overhead_p95_seconds,
@@ -41,6 +44,29 @@ def document(figures: Figures, objective: Objective, window: Window) -> dict[str
         ],
         "outcomes": {outcome: round(count) for outcome, count in sorted(figures.outcomes.items())},
     }
+
+
+def _coverage(coverage: Coverage, window: Window) -> dict[str, Any]:
+    return {
+        "minutes": coverage.minutes,
+        "window_minutes": coverage.window_minutes,
+        "ratio": round(coverage.ratio, 6),
+        "gaps": [
+            {
+                "since": since.isoformat(timespec="seconds"),
+                "until": until.isoformat(timespec="seconds"),
+            }
+            for since, until in (_times(gap, window) for gap in coverage.gaps)
+        ],
+    }
+
+
+def _times(gap: Gap, window: Window) -> tuple[datetime, datetime]:
+    since, until = (
+        datetime.fromtimestamp(time, window.until.tzinfo) for time in (gap.since, gap.until)
+    )
+    # The minutes are the clock's: one may have begun before the window.
+    return max(since, window.since), until
 
 
 def _share(share: Share, objective: Objective) -> dict[str, Any]:
@@ -70,6 +96,7 @@ def lines(figures: Figures, objective: Objective, window: Window) -> Iterator[st
         f"From {window.since:%Y-%m-%d %H:%M %Z} ({window.since:%z}) "
         f"to {window.until:%Y-%m-%d %H:%M %Z} ({window.until:%z}), {_length(window.seconds)}"
     )
+    yield from _coverage_lines(figures.coverage, window)
     yield f"\nAvailability; objective {objective.availability_percent:g} %"
     for name, share in figures.availability.items():
         label, meaning = _NAMES[name]
@@ -81,7 +108,29 @@ def lines(figures: Figures, objective: Objective, window: Window) -> Iterator[st
     for outcome, count in sorted(figures.outcomes.items()):
         remark = "  (counts against ECS)" if outcome in FAULTS else ""
         yield f"  {outcome:22} {round(count):>9,}{remark}"
-    yield f"\nObjective {_VERDICTS[figures.met(objective)]}"
+    yield f"\nObjective {_VERDICTS[figures.met(objective)]}{_reservation(figures.coverage)}"
+
+
+def _coverage_lines(coverage: Coverage | None, window: Window) -> Iterator[str]:
+    if coverage is None:
+        yield "Of how much of it there is data is not known: there is no metric `up` of this job"
+        return
+    yield (
+        f"There is data of {_percent(coverage.ratio).strip()} of it: "
+        f"{coverage.minutes:,} of {coverage.window_minutes:,} minutes"
+    )
+    longest = sorted(coverage.gaps, key=lambda gap: gap.since - gap.until)[:_SHOWN_GAPS]
+    for gap in sorted(longest, key=lambda gap: gap.since):
+        since, until = _times(gap, window)
+        yield f"  none from {since:%Y-%m-%d %H:%M %Z} to {until:%Y-%m-%d %H:%M %Z}"
+    if more := len(coverage.gaps) - len(longest):
+        yield f"  and {more} gaps that are no longer than these"
+
+
+def _reservation(coverage: Coverage | None) -> str:
+    if coverage is None or coverage.ratio == 1:
+        return ""
+    return f", in the {_percent(coverage.ratio).strip()} of the window of which there is data"
 
 
 def _length(seconds: int) -> str:

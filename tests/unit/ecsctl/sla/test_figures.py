@@ -4,10 +4,13 @@ import pytest
 
 from ecs.ecsctl.sla.figures import (
     FAULTS,
+    Coverage,
     Figures,
+    Gap,
     Overhead,
     Share,
     answered,
+    coverage,
     overhead,
     run_through,
     share,
@@ -26,7 +29,7 @@ def figures(
     up: Share | None = None,
     probe: Share | None = None,
 ) -> Figures:
-    return Figures(requests or {}, outcomes or {}, took, up, probe)
+    return Figures(None, requests or {}, outcomes or {}, took, up, probe)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,17 @@ def test_there_is_no_share_of_nothing() -> None:
     assert run_through({}) is None
     assert overhead({}) is None
     assert overhead({0.1: 0.0, math.inf: 0.0}) is None
+
+
+def test_minutes_without_data_in_a_row_are_one_gap() -> None:
+    assert coverage([120.0, 180.0, 240.0, 600.0], 10) == Coverage(
+        6, 10, (Gap(60.0, 240.0), Gap(540.0, 600.0))
+    )
+    assert coverage([], 10) == Coverage(10, 10, ())
+
+
+def test_there_is_no_coverage_by_nothing() -> None:
+    assert coverage([60.0, 120.0], 2) is None
 
 
 def test_requests_answered_5xx_are_not_good_whatever_their_route() -> None:
