@@ -7,6 +7,7 @@ operator does is done by the commands of docs/operations.md.
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ecs.ecsctl.provisioning.units import TEXTFILES
 from tests.deployments import write_named_files
 from tests.node.operator import Operator
 from tests.node.provisioned import (
@@ -29,6 +31,7 @@ from tests.node.provisioned import (
     image,
     provisioned,
 )
+from tests.textfiles import samples
 from tests.waiting import wait_until
 
 OBSERVABILITY = Path(__file__).parents[2] / "observability"
@@ -113,8 +116,10 @@ def test_it_has_its_name_its_packages_its_operators_key_and_its_time_servers(
 
 def test_every_unit_runs_and_comes_again_after_a_boot(node: ProvisionedNode) -> None:
     for unit in node.model.units:
+        # Between two runs of its timer.
+        wanted = "inactive" if unit.name == "ecs-check.service" else "active"
         wait_until(
-            lambda name=unit.name: node.property(name, "ActiveState") == "active",
+            lambda name=unit.name, state=wanted: node.property(name, "ActiveState") == state,
             START_TIMEOUT_SECONDS,
         )
         enabled = node.property(unit.name, "UnitFileState") == "enabled"
@@ -168,6 +173,36 @@ def test_a_task_runs_behind_the_firewall(node: ProvisionedNode) -> None:
     answer = json.loads(task.communicate()[0])
 
     assert (answer["exitCode"], answer["stdout"]) == (7, "NjU1MzQK")  # 65534: strict, as asked
+
+
+def test_its_timer_tells_node_exporter_what_is_right_and_that_the_firewall_is_gone(
+    node: ProvisionedNode, operator: Operator
+) -> None:
+    textfile = node.machine.path(f"{TEXTFILES}/ecs-check.prom")
+    firewall = 'ecs_check_success{check="firewall"}'
+    certificate = node.machine.run(
+        "openssl", "x509", "-noout", "-enddate", "-in", "/etc/ecs/tls/fullchain.pem"
+    )
+
+    wait_until(textfile.exists, START_TIMEOUT_SECONDS)  # nobody but the timer has started it
+
+    told = samples(textfile)
+    assert {name for name, value in told.items() if value == 0} == set()
+    assert told[firewall] == 1
+    assert told["ecs_certificate_not_after_timestamp_seconds"] == ssl.cert_time_to_seconds(
+        certificate.strip().partition("=")[2]
+    )
+    followed = operator.follow("Watch", 1)
+    assert "ecs-check.timer" in followed
+    assert f"{firewall} 1" in followed
+
+    node.machine.run("nft", "delete", "table", "inet", "ecs")
+    assert not node.machine.succeeds("systemctl", "start", "ecs-check")
+    assert samples(textfile)[firewall] == 0
+
+    node.machine.run("systemctl", "reload", "ecs-firewall")
+    node.machine.run("systemctl", "start", "ecs-check")
+    assert samples(textfile)[firewall] == 1
 
 
 def test_a_container_that_dies_is_started_again(node: ProvisionedNode) -> None:

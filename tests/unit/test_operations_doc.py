@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "docs" / name for name in ("operations.md", "runbook.md")]
 ECSCTL = {"ecsctl", "bin/ecsctl", "/opt/ecs/bin/ecsctl"}
 NOT_OURS = {
-    "apt-get", "cd", "chronyc", "cloud-init", "cp", "curl", "docker", "git", "install",
+    "apt-get", "cd", "chronyc", "cloud-init", "cp", "curl", "docker", "git", "grep", "install",
     "journalctl", "mv", "openssl", "promtool", "sed", "sleep", "systemctl", "tar", "tee", "umask",
     "wc",
 }  # fmt: skip

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ecs.ecsctl.check.command import check
 from ecs.ecsctl.provisioning.deployment import Deployment, load, schema
 from ecs.ecsctl.provisioning.model import Node, Platform, build
 from ecs.settings import Settings
@@ -184,6 +186,25 @@ def test_a_stop_is_longer_than_a_drain(directory: Path) -> None:
     # 20 seconds of draining, 45 of cleaning up, and some to spare for engine and systemd.
     assert "docker stop -t 80 ecs-services\n" in unit
     assert "\nTimeoutStopSec=100\n" in unit
+
+
+def test_the_checks_are_told_what_is_right_on_this_node(directory: Path) -> None:
+    node = build(loaded(directory, everything()), 1, Platform.DEBIAN)
+    unit = next(unit.content for unit in node.units if unit.name == "ecs-check.service")
+    start = unit.replace("\\\n", " ").partition("\nExecStart=")[2].partition("\n")[0]
+    _, _, words = start.partition(" ecs/services:latest check ")
+
+    given = check.make_context("check", shlex.split(words)).params
+
+    assert given["domains"] == ("ecs.example.org", "docs.ecs.example.org")
+    assert given["allowed_ports"] == (22, 8080, 8443, 9100)
+    assert (given["certificate"], given["key"]) == (
+        Path("/etc/ecs/tls/fullchain.pem"),
+        Path("/etc/ecs/tls/privkey.pem"),
+    )
+    rules = {path for path in contents(node) if Path(path).parent == given["rules_directory"]}
+    assert len(rules) == 3
+    assert given["textfile_path"].suffix == ".prom"
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])
