@@ -35,13 +35,15 @@ SEPARATORS = {"do", "done", "until"}
 LOOP = re.compile(r"\bfor \w+ in [^;]*;")
 VARIABLE = re.compile(r"([A-Z][A-Z_]*)=.*")
 INLINE = re.compile(r"`((?:bin/|ecsctl |systemctl |journalctl |docker )[^`]*)`")
+CRON = re.compile(r"^(?:[*/\d]+ ){5}root (.+)$", re.MULTILINE)
 FILE = re.compile(r"(?<![\w./-])(?:docs|observability|bin)/[\w./-]+")
 
 
 def commands(document: Path) -> Iterator[list[str]]:
-    """Yield the words of every command of a document, in blocks and among the text."""
+    """Yield the words of every command of a document, in blocks, for cron and among the text."""
     text = document.read_text(encoding="utf-8")
-    for script in [*blocks(document), *(" ".join(code.split()) for code in INLINE.findall(text))]:
+    inline = (" ".join(code.split()) for code in INLINE.findall(text))
+    for script in [*blocks(document), *CRON.findall(text), *inline]:
         for line in script.replace("\\\n", " ").splitlines():
             yield from simple_commands(line)
 
