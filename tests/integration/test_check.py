@@ -253,6 +253,7 @@ def test_a_certificate_near_its_end_and_a_flushed_firewall_are_told_to_node_expo
     assert (loaded[firewall], flushed[firewall]) == (1, 0)
     assert loaded['ecs_check_success{check="TLS expiry"}'] == 1
     assert loaded["ecs_certificate_not_after_timestamp_seconds"] == ends
+    assert found["open ports"]["found"] == "nothing beyond loopback is open"
 
 
 def certificate_by_openssl(files: Path, days: int) -> float:

@@ -61,8 +61,8 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
     "rules_directory",
     type=click.Path(path_type=Path),
     metavar="DIRECTORY",
-    help="The rendered rules that must be loaded: on a node /etc/ecs/firewall. Without it they are "
-    "those of --deployment.",
+    help="The rendered rules that must be loaded, in place of those of --deployment: on a node "
+    "/etc/ecs/firewall.",
 )
 @click.option(
     "--config",
@@ -88,8 +88,8 @@ def _path_option(name: str, variable: str, default: str, text: str) -> Callable[
     multiple=True,
     type=click.IntRange(1, _MAX_PORT),
     metavar="PORT",
-    help="A TCP port that may be open to others, beside 22, 80 and 443 or those of --deployment; "
-    "may be repeated.",
+    help="A TCP port that may be open to others, beside those of --deployment, or without it and "
+    "--firewall 22, 80 and 443; may be repeated.",
 )
 @textfile_option
 @json_option
@@ -107,7 +107,9 @@ def check(
 ) -> None:
     """Is this node right? Exit code 1 if anything fails, 0 for warnings alone."""
     settings = _settings(config)
-    firewall, named = Firewall(), tuple(domains)
+    # Rules that are rendered do not tell which ports they leave open.
+    firewall = Firewall() if rules_directory is None else Firewall(open_tcp_ports=())
+    named = tuple(domains)
     if file is not None:
         deployment = checked_deployment(file, as_json=as_json)
         firewall, named = deployment.firewall, (*deployment.domains, *domains)
