@@ -223,6 +223,22 @@ def test_a_node_has_the_firewall_that_was_chosen(backend: str, directory: Path) 
         assert wanted in rules
 
 
+@pytest.mark.parametrize("platform", Platform)
+def test_the_firewall_is_loaded_before_there_is_a_network(
+    platform: Platform, directory: Path
+) -> None:
+    node = build(loaded(directory, least()), 1, platform)
+    [unit] = [unit for unit in node.units if unit.name == "ecs-firewall.service"]
+    lines = unit.content.splitlines()
+
+    assert unit.is_enabled
+    assert "Wants=network-pre.target" in lines
+    assert "Before=network-pre.target docker.service" in lines
+    # With the defaults it would wait for cloud-init, which waits for the network: a cycle.
+    assert "DefaultDependencies=no" in lines
+    assert "WantedBy=sysinit.target" in lines
+
+
 @pytest.mark.parametrize(
     ("platform", "path"),
     [
