@@ -1,0 +1,1 @@
+"""A virtual machine that boots a rendering with Debian's own kernel: `bin/boot-node`."""
