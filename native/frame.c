@@ -143,16 +143,38 @@ void trailer_write(const struct trailer *trailer, const uint8_t *token, uint8_t 
     write_u32(bytes + TOKEN_BYTES + 12, trailer->oom_kills);
 }
 
-bool oom_kills_read(const char *text, uint32_t *count)
+/* Return what is behind name on the first line that begins with it, or NULL. */
+static const char *behind(const char *text, const char *name)
 {
-    static const char name[] = "oom_kill ";
+    size_t size = strlen(name);
 
-    while (strncmp(text, name, sizeof name - 1) != 0) {
+    while (strncmp(text, name, size) != 0) {
         text = strchr(text, '\n');
         if (text == NULL)
-            return false;
+            return NULL;
         text++;
     }
-    *count = (uint32_t)strtoul(text + sizeof name - 1, NULL, 10);
+    return text + size;
+}
+
+bool cgroup_path_read(const char *text, char *path, size_t size)
+{
+    const char *found = behind(text, "0::");
+    size_t length = found == NULL ? size : strcspn(found, "\n");
+
+    if (length >= size)
+        return false;
+    memcpy(path, found, length);
+    path[length] = '\0';
+    return true;
+}
+
+bool oom_kills_read(const char *text, uint32_t *count)
+{
+    const char *number = behind(text, "oom_kill ");
+
+    if (number == NULL)
+        return false;
+    *count = (uint32_t)strtoul(number, NULL, 10);
     return true;
 }

@@ -78,6 +78,10 @@ size_t chunks_decode(struct chunks *chunks, uint8_t *data, size_t size);
 
 void trailer_write(const struct trailer *trailer, const uint8_t *token, uint8_t *bytes);
 
+/* Find "0::PATH" in /proc/self/cgroup, the process's own cgroup of version 2; false if it is not there
+ * or takes more than size bytes with its end. */
+bool cgroup_path_read(const char *text, char *path, size_t size);
+
 /* Find "oom_kill N" in a cgroup's memory.oom_control or memory.events; false if it is not there. */
 bool oom_kills_read(const char *text, uint32_t *count);
 

@@ -33,12 +33,6 @@ enum { STDIN_BUFFER_BYTES = 64 * 1024, CGROUP_FILE_BYTES = 4096, REAPED_AT_A_TIM
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/* Of cgroup version 1 and 2, as the container sees its own. */
-static const char *const oom_files[] = {
-    "/sys/fs/cgroup/memory/memory.oom_control",
-    "/sys/fs/cgroup/memory.events",
-};
-
 struct command {
     char **argv, **environment;
     pid_t pid;
@@ -108,10 +102,36 @@ static int open_signals(void)
     return signals;
 }
 
+/* Read a small file as a string; false if it cannot be read. */
+static bool read_text(int file, char text[CGROUP_FILE_BYTES])
+{
+    ssize_t got = file < 0 ? -1 : pread(file, text, CGROUP_FILE_BYTES - 1, 0);
+
+    if (got < 0)
+        return false;
+    text[got] = '\0';
+    return true;
+}
+
+/* Open what counts the out-of-memory kills of this container alone. Of cgroup version 1 the engine
+ * mounts the container's own cgroup. Of version 2 it may mount everybody's, with the container's
+ * somewhere below (its default-cgroupns-mode host). */
 static void open_oom_file(void)
 {
-    for (size_t i = 0; i < sizeof oom_files / sizeof *oom_files && oom_file < 0; i++)
-        oom_file = open(oom_files[i], O_RDONLY | O_CLOEXEC);
+    static const char root[] = "/sys/fs/cgroup", events[] = "/memory.events";
+    char text[CGROUP_FILE_BYTES], own[CGROUP_FILE_BYTES];
+    char path[sizeof root + sizeof own + sizeof events];
+    int cgroups;
+
+    oom_file = open("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY | O_CLOEXEC);
+    if (oom_file >= 0)
+        return;
+    cgroups = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+    if (read_text(cgroups, text) && cgroup_path_read(text, own, sizeof own)) {
+        stpcpy(stpcpy(stpcpy(path, root), own), events);
+        oom_file = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    close(cgroups);
 }
 
 /* Read exactly size bytes of the frame. A signal that would end a program ends the wait for them. */
@@ -371,12 +391,8 @@ static int watch(const struct command *command, const struct header *header, int
 static void count_oom_kills(struct trailer *trailer)
 {
     char text[CGROUP_FILE_BYTES];
-    ssize_t got = oom_file < 0 ? -1 : pread(oom_file, text, sizeof text - 1, 0);
 
-    if (got < 0)
-        return;
-    text[got] = '\0';
-    if (oom_kills_read(text, &trailer->oom_kills))
+    if (read_text(oom_file, text) && oom_kills_read(text, &trailer->oom_kills))
         trailer->flags |= FLAG_OOM_COUNTED;
 }
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +62,11 @@ class Init:
 
 
 @asynccontextmanager
-async def started(program: Path, **environment: str) -> AsyncIterator[Init]:
+async def started(
+    program: Path, *, prefix: Sequence[str | Path] = (), **environment: str
+) -> AsyncIterator[Init]:
     process = await asyncio.create_subprocess_exec(
-        *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", program),
+        *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *prefix, program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

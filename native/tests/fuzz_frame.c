@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 512, CORPUS = 512, MAP = 1 << 12, HANG_SECONDS = 5 };
+enum { INPUT_BYTES = 512, PATH_BYTES = 16, CORPUS = 512, MAP = 1 << 12, HANG_SECONDS = 5 };
 
 struct sample {
     size_t size;
@@ -140,14 +140,16 @@ static void try_chunks(const uint8_t *bytes, size_t size)
 
 static void try_text(const uint8_t *bytes, size_t size)
 {
-    char *text = malloc(size + 1);
+    char *text = malloc(size + 1), *path = malloc(PATH_BYTES);
     uint32_t count;
 
-    demand(text != NULL, "out of memory");
+    demand(text != NULL && path != NULL, "out of memory");
     memcpy(text, bytes, size);
     text[size] = '\0';
     oom_kills_read(text, &count);
+    cgroup_path_read(text, path, PATH_BYTES);
     free(text);
+    free(path);
 }
 
 static void try_input(const uint8_t *bytes, size_t size)
@@ -223,11 +225,13 @@ int main(int argc, char **argv)
     static const char frame[] = "ECSINIT\1TTTTTTTTTTTTTTTT\0\0\0\0\0\0\352\140\0\0\7\320"
                                 "\0\0\0\1\0\0\0\2\0\0\0\2\0\0\0\33sh\0-c\0PATH=/usr/bin\0A=bcd\0\0"
                                 "\0\0\0\3abc\0\0\0\1d\0\0\0\0";
+    static const char cgroups[] = "4:memory:/\n0::/system.slice/b.scope\n";
     static const char events[] = "low 0\noom 2\noom_kill_disable 0\noom_kill 1\n";
     unsigned long iterations = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
 
     keep_bytes(frame, sizeof frame - 1);
     keep_bytes(events, sizeof events - 1);
+    keep_bytes(cgroups, sizeof cgroups - 1);
     for (unsigned long i = 0; i < iterations; i++) {
         struct sample sample = corpus[random_number() % corpus_size];
         for (uint32_t changes = 1 + random_number() % 4; changes > 0; changes--)

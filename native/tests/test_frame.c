@@ -194,6 +194,20 @@ static void out_of_memory_kills_are_counted_in_both_versions_of_cgroups(void)
     CHECK(count == 1);
 }
 
+static void the_own_cgroup_is_found(void)
+{
+    char path[8];
+
+    CHECK(cgroup_path_read("0::/\n", path, sizeof path) && strcmp(path, "/") == 0);
+    CHECK(cgroup_path_read("10::/y\n4:memory:/x\n0::/a/0::b\n1:cpu:/z\n", path, sizeof path));
+    CHECK(strcmp(path, "/a/0::b") == 0);
+    CHECK(cgroup_path_read("0::/no e", path, sizeof path) && strcmp(path, "/no e") == 0);
+    CHECK(cgroup_path_read("0::/7bytes\n", path, sizeof path) && strcmp(path, "/7bytes") == 0);
+    CHECK(!cgroup_path_read("0::/8 bytes\n", path, sizeof path));
+    CHECK(!cgroup_path_read("4:memory:/0::/\n", path, sizeof path));
+    CHECK(!cgroup_path_read("", path, sizeof path));
+}
+
 #define RUN(test) (running = #test, test())
 
 int main(void)
@@ -209,5 +223,6 @@ int main(void)
     RUN(chunks_without_the_last_have_not_ended);
     RUN(a_trailer_is_written);
     RUN(out_of_memory_kills_are_counted_in_both_versions_of_cgroups);
+    RUN(the_own_cgroup_is_found);
     return 0;
 }

@@ -2,12 +2,20 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from ecs.tasks.init_frame import new_token
 from tests.init_process import FAILED, frame, run, started
+
+# Shows the init the cgroups in the directory $1. This shell is PID 1, and the init takes its place.
+WITH_CGROUPS = """
+mount --bind "$1/tree" /sys/fs/cgroup
+mount --bind "$1/own" /proc/$$/cgroup
+exec "$2"
+"""
 
 
 @pytest.mark.parametrize(
@@ -195,3 +203,34 @@ async def test_a_full_output_that_does_not_block_gets_its_trailer_too(program: P
 
     assert ended.trailer
     assert (ended.exit_code, set(ended.stdout), set(ended.stderr)) == (0, {ord("x")}, {ord("x")})
+
+
+@pytest.mark.parametrize(
+    ("own", "counters", "count"),
+    [
+        ("4:memory:/docker/a\n0::/docker/a\n", {"memory/memory.oom_control": 1}, 1),
+        ("0::/\n", {"memory.events": 2}, 2),
+        ("0::/docker/a\n", {"memory.events": 9, "docker/a/memory.events": 3}, 3),
+        ("0::/docker/a\n", {"docker/b/memory.events": 9}, None),
+        ("0::/../b\n", {"memory.events": 9}, None),
+        ("4:memory:/docker/a\n", {"memory.events": 9}, None),
+    ],
+    ids=["version 1", "a namespace", "everybody's", "another's alone", "out of sight", "nothing"],
+)
+async def test_out_of_memory_kills_are_counted_in_the_inits_own_cgroup_alone(
+    program: Path, tmp_path: Path, own: str, counters: Mapping[str, int], count: int | None
+) -> None:
+    (tmp_path / "own").write_text(own)
+    (tmp_path / "tree").mkdir()
+    for name, kills in counters.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"oom 0\noom_kill {kills}\n")
+    told = frame("true")
+
+    async with started(program, prefix=("sh", "-euc", WITH_CGROUPS, "sh", tmp_path)) as init:
+        init.stdin.writelines(told.pieces())
+        ended = await init.end(told.token)
+
+    assert ended.trailer, ended.stderr
+    assert ended.trailer.oom_kills == count
