@@ -76,10 +76,10 @@ CASES = [
     sh("signals", "grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status", entrypoint=[]),
     sh("open files", "ls /proc/self/fd | wc -l; ulimit -n; umask"),
     sh("capabilities", "grep -E 'Cap|NoNewPrivs|Seccomp' /proc/self/status"),
-    # Of cgroup version 1, or else 2.
     sh(
         "the kernel's view of memory",
-        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes 2>/dev/null || cat memory.max",
+        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes 2>/dev/null || "
+        "cat ./$(sed -n s/^0:://p /proc/self/cgroup)/memory.max",
     ),
     # what it is given
     Case("unicode", ["echo", "grüß 日本 🐳"]),
