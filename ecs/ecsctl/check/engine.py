@@ -21,6 +21,8 @@ _TIMEOUT_SECONDS = 10.0
 _ICC_OPTION = "com.docker.network.bridge.enable_icc"
 _GOOD_STORAGE_DRIVERS = frozenset({"overlay2", "overlayfs", "btrfs", "zfs"})
 """``overlayfs`` is containerd's name for what the engine's own store calls overlay2."""
+_CGROUP_NAMESPACES = "name=cgroupns"
+"""Among the engine's security options where its ``default-cgroupns-mode`` is ``private``."""
 _API, _STORAGE, _CGROUP, _LIMITS = "engine", "storage driver", "cgroups", "resource limits"
 _SECCOMP, _RUNTIME, _STRICT_RUNTIME = "seccomp", "runtime", "strict runtime"
 _NETWORK, _DATA = "task network", "engine data"
@@ -81,14 +83,24 @@ def storage_finding(facts: EngineFacts) -> Finding:
 
 
 def cgroup_finding(facts: EngineFacts) -> Finding:
-    """Judge the cgroup hierarchy that the engine uses."""
-    if facts.cgroup_version == "2":
-        return ok(_CGROUP, f"version 2, driver {facts.cgroup_driver}")
-    return warning(
-        _CGROUP,
-        f"version {facts.cgroup_version}, driver {facts.cgroup_driver}: systemd and runc leave it",
-        "start the kernel with systemd.unified_cgroup_hierarchy=1",
-    )
+    """Judge the cgroup hierarchy that the engine uses, and how much of it tasks see.
+
+    Of version 1 the engine shows each container its own cgroups alone, with or without a namespace.
+    """
+    used = f"version {facts.cgroup_version}, driver {facts.cgroup_driver}"
+    if facts.cgroup_version != "2":
+        return warning(
+            _CGROUP,
+            f"{used}: systemd and runc leave it",
+            "start the kernel with systemd.unified_cgroup_hierarchy=1",
+        )
+    if _CGROUP_NAMESPACES not in facts.security_options:
+        return warning(
+            _CGROUP,
+            f"{used}, no namespaces: a task sees what else runs on the machine, and its usage",
+            'set "default-cgroupns-mode": "private" in daemon.json',
+        )
+    return ok(_CGROUP, used)
 
 
 def limits_finding(facts: EngineFacts) -> Finding:

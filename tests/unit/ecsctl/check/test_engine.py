@@ -28,7 +28,7 @@ GOOD = EngineFacts(
     data_root="/var/lib/docker",
     runtimes=frozenset({"runc", "runsc"}),
     default_runtime="runc",
-    security_options=("name=apparmor", "name=seccomp,profile=builtin"),
+    security_options=("name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"),
     missing_limits=(),
 )
 
@@ -49,6 +49,7 @@ def test_a_good_engine_is_good(judge: Any) -> None:
     [
         (storage_finding, changed(storage_driver="vfs"), Level.WARNING, "vfs is slow"),
         (cgroup_finding, changed(cgroup_version="1"), Level.WARNING, "version 1"),
+        (cgroup_finding, changed(security_options=()), Level.WARNING, "a task sees what else runs"),
         (
             limits_finding,
             changed(missing_limits=("swap", "processes")),
