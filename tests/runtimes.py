@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SLOW = """#!/bin/sh
-case " $* " in *" create "*) sleep 0.2 ;; esac
+case " $* " in *" create "*) sleep 1 ;; esac
 exec runc "$@"
 """
 BROKEN = """#!/bin/sh
