@@ -53,14 +53,21 @@ class VirtualMachine:
 
     def names_in(self, directory: str) -> list[str]:
         """What is in a directory of its disk, while it is off."""
-        listed = subprocess.run(
-            ["debugfs", "-R", f"ls -p {directory}", self.directory / "disk.raw"],
-            capture_output=True, text=True, check=True, timeout=60,
-        ).stdout  # fmt: skip
+        listed = self._debugfs(f"ls -p {directory}")
         # /inode/mode/user/group/name/size/
         names = [line.split("/")[5] for line in listed.splitlines() if line]
         assert names[:2] == [".", ".."], listed
         return names[2:]
+
+    def content(self, path: str) -> str:
+        """A file of its disk, while it is off."""
+        return self._debugfs(f"cat {path}")
+
+    def _debugfs(self, request: str) -> str:
+        return subprocess.run(
+            ["debugfs", "-R", request, self.directory / "disk.raw"],
+            capture_output=True, text=True, check=True, timeout=60,
+        ).stdout  # fmt: skip
 
     @property
     def console(self) -> Path:
@@ -94,6 +101,11 @@ class VirtualMachine:
                  "-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
             )  # fmt: skip
+
+    def shut_down(self, verb: str) -> None:
+        """Begin its ``reboot`` or ``poweroff``."""
+        # The session may be ended before it has the answer.
+        self._ssh(f"sudo systemctl --no-block {verb}")
 
     def lose_power(self) -> None:
         """End it without a word; nothing happens if it is off."""

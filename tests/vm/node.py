@@ -78,6 +78,14 @@ class Node:
             "docker", "ps", "--all", "--filter=name=^/ecs-task-", "--format={{.Names}}"
         ).split()
 
+    def containers_while_off(self) -> list[str]:
+        """The names of those that the engine's directory has, read from the disk."""
+        directory = "/var/lib/docker/containers"
+        return [
+            json.loads(self.machine.content(f"{directory}/{each}/config.v2.json"))["Name"]
+            for each in self.machine.names_in(directory)
+        ]
+
     def inspect(self, name: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.machine.run("docker", "inspect", name))[0]
         return document
