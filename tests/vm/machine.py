@@ -34,7 +34,7 @@ def processor() -> list[str]:
     has_virtualization = bool(flags and re.search(r"\b(vmx|svm)\b", flags[0]))
     if has_virtualization and os.access("/dev/kvm", os.R_OK | os.W_OK):
         return ["-accel", "kvm", "-cpu", "host"]
-    print("no KVM for Debian's kernel here: the machine is emulated, some ten times slower")
+    print("no KVM for Debian's kernel here: the machine is emulated, which takes long")
     return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
