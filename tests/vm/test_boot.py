@@ -81,7 +81,8 @@ def assert_it_comes_back(node: Node, former_boot: str) -> None:
 
 @contextmanager
 def running_task(node: Node, script: str) -> Iterator["subprocess.Popen[str]"]:
-    """One that has begun."""
+    """One that has begun, and is the only one."""
+    wait_until(lambda: node.tasks() == [], START_TIMEOUT_SECONDS)
     with node.begin(script) as task:
         try:
             wait_until(lambda: node.tasks() != [], START_TIMEOUT_SECONDS)
