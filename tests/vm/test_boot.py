@@ -211,22 +211,24 @@ def is_reached(node: Node, host: str, port: int) -> bool:
     return node.machine.succeeds("timeout", "20", "bash", "-c", f"</dev/tcp/{host}/{port}")
 
 
-def test_a_reboot_drains_and_everything_comes_back_behind_the_firewall(node: Node) -> None:
-    boot = node.machine.boot()
+def shut_down_amid_a_task(node: Node, verb: str) -> None:
+    """See that the node answers the task before it goes down."""
     with running_task(node, f"sleep {LONG_TASK_SECONDS}; echo drained") as task:
-        node.machine.shut_down("reboot")
+        node.machine.shut_down(verb)
         assert task.poll() is None
         assert answer_of(task)["stdout"] == "drained\n"
+
+
+def test_a_reboot_drains_and_everything_comes_back_behind_the_firewall(node: Node) -> None:
+    boot = node.machine.boot()
+    shut_down_amid_a_task(node, "reboot")
 
     assert_it_comes_back(node, boot)
 
 
 def test_a_power_off_drains_and_leaves_nothing_of_tasks(node: Node) -> None:
     boot = node.machine.boot()
-    with running_task(node, f"sleep {LONG_TASK_SECONDS}; echo drained") as task:
-        node.machine.shut_down("poweroff")
-        assert task.poll() is None
-        assert answer_of(task)["stdout"] == "drained\n"
+    shut_down_amid_a_task(node, "poweroff")
     node.machine.wait_until_off()
 
     left = node.containers_while_off()
